@@ -6,7 +6,7 @@ from svg import BLUE, GREEN, MUTED, ORANGE, PALE_BLUE, PALE_GREEN, PALE_ORANGE, 
 def draw() -> Canvas:
     """Return the figure."""
     canvas = Canvas(
-        720, 372, title="The workflow of transfer learning",
+        720, 350, title="The workflow of transfer learning",
         description="Above: a backbone with an old head is pretrained on many labelled source "
         "examples, and the old head is dropped. Below: the same backbone with a new head is "
         "adapted on a few labelled target examples; validation data choose, test data judge once.",
@@ -54,8 +54,8 @@ def draw_target(canvas: Canvas) -> None:
     canvas.box(618, 228, 84, 78, fill=PALE_GREEN, stroke=GREEN)
     canvas.text(660, 262, "test", bold=True)
     canvas.text(660, 284, "read once", size=13, colour=MUTED)
-    canvas.text(105, 334, "train fits, validation chooses", size=14, colour=MUTED)
-    canvas.text(660, 334, "chooses nothing", size=14, colour=MUTED)
+    canvas.text(105, 330, "train fits, validation chooses", size=13, colour=MUTED)
+    canvas.text(660, 330, "chooses nothing", size=13, colour=MUTED)
 
 
 if __name__ == "__main__":
