@@ -24,15 +24,32 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"
 
 
 class Canvas:
-    """Collects shapes; coordinates are pixels from the upper left corner."""
+    """Collects shapes; coordinates are pixels from the upper left corner.
 
-    def __init__(self, width: int, height: int, *, title: str, description: str) -> None:
+    Args:
+        width: of the whole figure, in pixels.
+        height: of the whole figure, in pixels.
+        title: what screen readers announce.
+        description: what the figure shows, for those who cannot see it.
+    """
+
+    def __init__(self, width: int, height: int, *, title: str, description: str):
         self.width, self.height = width, height
         self.title, self.description = title, description
         self.shapes: list[str] = []
 
-    def box(self, x: float, y: float, width: float, height: float, *, fill: str = GROUND,
-            stroke: str = LINE, dashed: bool = False, radius: float = 6) -> None:
+    def box(
+        self,
+        x: float,
+        y: float,
+        width: float,
+        height: float,
+        *,
+        fill: str = GROUND,
+        stroke: str = LINE,
+        dashed: bool = False,
+        radius: float = 6,
+    ) -> None:
         """Draw a rectangle with round corners."""
         dash = ' stroke-dasharray="5 4"' if dashed else ""
         self.shapes.append(
@@ -40,8 +57,18 @@ class Canvas:
             f'fill="{fill}" stroke="{stroke}" stroke-width="1.5"{dash}/>'
         )
 
-    def text(self, x: float, y: float, words: str, *, size: float = 15, colour: str = INK,
-             bold: bool = False, anchor: str = "middle", italic: bool = False) -> None:
+    def text(
+        self,
+        x: float,
+        y: float,
+        words: str,
+        *,
+        size: float = 15,
+        colour: str = INK,
+        bold: bool = False,
+        anchor: str = "middle",
+        italic: bool = False,
+    ) -> None:
         """Write one line; `y` is its base line."""
         weight = ' font-weight="600"' if bold else ""
         style = ' font-style="italic"' if italic else ""
@@ -50,8 +77,16 @@ class Canvas:
             f'text-anchor="{anchor}"{weight}{style}>{escape(words)}</text>'
         )
 
-    def arrow(self, x1: float, y1: float, x2: float, y2: float, *, colour: str = MUTED,
-              dashed: bool = False) -> None:
+    def arrow(
+        self,
+        x1: float,
+        y1: float,
+        x2: float,
+        y2: float,
+        *,
+        colour: str = MUTED,
+        dashed: bool = False,
+    ) -> None:
         """Draw a straight arrow from the first point to the second."""
         dash = ' stroke-dasharray="5 4"' if dashed else ""
         self.shapes.append(
@@ -69,8 +104,8 @@ class Canvas:
         """Return the whole document."""
         marker = (
             '<marker id="head" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" '
-            f'markerHeight="7" orient="auto-start-reverse"><path d="M0 0L10 5L0 10z" fill="{MUTED}"/>'
-            "</marker>"
+            f'markerHeight="7" orient="auto-start-reverse">'
+            f'<path d="M0 0L10 5L0 10z" fill="{MUTED}"/></marker>'
         )
         lines = [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width} {self.height}" '

@@ -6,7 +6,9 @@ from svg import BLUE, GREEN, MUTED, ORANGE, PALE_BLUE, PALE_GREEN, PALE_ORANGE, 
 def draw() -> Canvas:
     """Return the figure."""
     canvas = Canvas(
-        720, 350, title="The workflow of transfer learning",
+        720,
+        350,
+        title="The workflow of transfer learning",
         description="Above: a backbone with an old head is pretrained on many labelled source "
         "examples, and the old head is dropped. Below: the same backbone with a new head is "
         "adapted on a few labelled target examples; validation data choose, test data judge once.",
