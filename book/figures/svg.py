@@ -34,6 +34,7 @@ class Canvas:
     """
 
     def __init__(self, width: int, height: int, *, title: str, description: str):
+        """Start an empty figure."""
         self.width, self.height = width, height
         self.title, self.description = title, description
         self.shapes: list[str] = []
