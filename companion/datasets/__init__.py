@@ -1,0 +1,53 @@
+"""From a name to splits of raw examples: real digits, rendered letters, your own folder.
+
+A dataset is a module with a `CARD` and a function `load(path) -> Source`; it is registered here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from companion.datasets import digits
+from companion.datasets.base import LOADERS, Loader, Source, register_dataset
+from companion.registry import DATASETS
+from companion.splits import Splits, draw
+
+__all__ = ["LOADERS", "Loader", "Source", "load_dataset", "register_dataset"]
+
+
+def load_dataset(
+    name: str,
+    *,
+    labels_per_class: int | None = None,
+    seed: int = 0,
+    path: str | Path | None = None,
+) -> Splits:
+    """Load a dataset and draw a labelled budget from it.
+
+    Args:
+        name: a registered name, such as `"digits"` or `"folder"`.
+        labels_per_class: the whole labelled budget k, val included: below 5 there is no val, from
+            5 on a fifth of k is val. `None` takes all, a fifth of it for val.
+        seed: which draw of train and val; the test set is the same for every seed.
+        path: the folder of images, for `"folder"`; for downloaded data where to look first.
+
+    Returns:
+        The splits.
+
+    Raises:
+        CompanionError: an unknown name (near matches are listed), a class with fewer items than
+            k, or files that are missing or broken.
+    """
+    DATASETS.get(name)
+    source = LOADERS[name](None if path is None else Path(path).expanduser())
+    return draw(
+        source.pool,
+        source.test,
+        source.card,
+        labels_per_class=labels_per_class,
+        seed=seed,
+        grouped=source.grouped,
+    )
+
+
+register_dataset(digits.CARD, digits.load)

@@ -1,0 +1,23 @@
+"""Train, val and test: disjoint by construction, with a test set that counts its readings.
+
+`draw` takes the labelled budget from a pool and leaves the test set as it is. `labels_per_class=k`
+is the whole budget: below 5 there is no val, from 5 on a fifth of k is val. A `TestSplit` shows
+its labels to an evaluation only, and remembers, for the whole process, which evaluations read it.
+"""
+
+from companion.splits.drawing import Splits, draw
+from companion.splits.examples import Selection, Split
+from companion.splits.parting import hold_out, prove_disjoint
+from companion.splits.test_set import TestReadAgainWarning, TestSplit, fresh_readings
+
+__all__ = [
+    "Selection",
+    "Split",
+    "Splits",
+    "TestReadAgainWarning",
+    "TestSplit",
+    "draw",
+    "fresh_readings",
+    "hold_out",
+    "prove_disjoint",
+]

@@ -1,0 +1,201 @@
+"""Drawing the labelled budget from a pool, and the splits that come of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from companion import checks
+from companion.registry import DatasetCard
+from companion.splits.examples import Split
+from companion.splits.parting import VAL_SHARE, class_rows, grouped_rows, hold_out, prove_disjoint
+from companion.splits.test_set import TestSplit
+
+__all__ = ["Splits", "draw"]
+
+
+class _Same:
+    """Stands for "as it was", where `None` has a meaning of its own."""
+
+    def __repr__(self) -> str:
+        return "as it was"
+
+
+SAME: Final = _Same()
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """What a model is trained on, chosen by, and judged by.
+
+    Attributes:
+        train: items to train on.
+        val: items to choose by; `None` where the budget is too small for them.
+        test: items that judge; only an evaluation reads them.
+        card: what is known of the dataset.
+        labels_per_class: the whole labelled budget, train and val together; `None` for all.
+        seed: which draw from the pool this is.
+        val_per_class: how many of the budget are val; `None` for a fifth of all.
+        pool: where train and val were drawn from.
+        grouped: whether train and val share no group either.
+
+    Raises:
+        CompanionError: two of train, val and test share an item (or a group, where grouped), or
+            train or val is empty, or train holds no item of a class.
+    """
+
+    train: Split
+    val: Split | None
+    test: TestSplit
+    card: DatasetCard
+    labels_per_class: int | None = None
+    seed: int = 0
+    val_per_class: int | None = None
+    pool: Split | None = field(default=None, repr=False)
+    grouped: bool = False
+
+    def __post_init__(self) -> None:
+        """Close the test set and check that the parts are apart and not empty."""
+        if isinstance(self.train, TestSplit) or isinstance(self.val, TestSplit):
+            checks.fail(
+                "train and val",
+                got="a test set",
+                expected="items that were not set aside to judge",
+                do="train on items of the pool",
+            )
+        if isinstance(self.test, Split):
+            object.__setattr__(self, "test", TestSplit(self.test))
+        parts = [part for part in (self.train, self.val, self.test) if part is not None]
+        prove_disjoint(*parts, grouped=self.grouped)
+        for part in parts:
+            checks.non_empty(f"{part.name} split", part.ids, do=f"put items into {part.name}")
+        _check_classes(self.train)
+
+    def redraw(
+        self,
+        *,
+        seed: int | _Same = SAME,
+        labels_per_class: int | _Same | None = SAME,
+        val_per_class: int | _Same | None = SAME,
+    ) -> Splits:
+        """Draw train and val anew; the test set stays the same object.
+
+        Args:
+            seed: which draw; left out, it stays.
+            labels_per_class: the whole budget; left out, it stays.
+            val_per_class: how many of it are val; left out, it follows a new budget, or stays
+                with the old one.
+
+        Raises:
+            CompanionError: these splits were not drawn from a pool, or the pool is too small.
+        """
+        if self.pool is None:
+            checks.fail(
+                "redraw",
+                got="splits that were put together by hand",
+                expected="splits that `draw` or `load_dataset` made from a pool",
+                do="make them with `companion.splits.draw`",
+            )
+        if isinstance(val_per_class, _Same):
+            keeps_budget = isinstance(labels_per_class, _Same)
+            val_per_class = self.val_per_class if keeps_budget else None
+        return draw(
+            self.pool,
+            self.test,
+            self.card,
+            labels_per_class=self.labels_per_class
+            if isinstance(labels_per_class, _Same)
+            else labels_per_class,
+            seed=self.seed if isinstance(seed, _Same) else seed,
+            val_per_class=val_per_class,
+            grouped=self.grouped,
+        )
+
+
+def draw(
+    pool: Split,
+    test: Split | TestSplit,
+    card: DatasetCard,
+    *,
+    labels_per_class: int | None = None,
+    seed: int = 0,
+    val_per_class: int | None = None,
+    grouped: bool = False,
+) -> Splits:
+    """Draw train and val from a pool.
+
+    With the same seed a smaller budget is a part of a larger one, so that a curve over budgets
+    adds labels and does not exchange them.
+
+    Args:
+        pool: items that may be trained on.
+        test: items that judge; they are left as they are.
+        card: what is known of the dataset.
+        labels_per_class: the whole labelled budget k, val included; `None` takes the whole pool.
+        seed: which draw.
+        val_per_class: how many of the budget are val; `None` takes a fifth of k, rounded down.
+        grouped: whether val holds whole groups (speakers, fonts, drawers) that train has not.
+
+    Returns:
+        The splits; val is `None` where it would hold nothing.
+
+    Raises:
+        CompanionError: a class has fewer items than k, val would leave nothing to train on, or
+            a part would share an item (or a group) with another.
+    """
+    checks.non_negative_int("seed", seed)
+    if labels_per_class is None:
+        if val_per_class is not None:
+            checks.fail(
+                "val_per_class",
+                got=val_per_class,
+                expected="None where labels_per_class is None",
+                do="name the whole budget in labels_per_class too",
+            )
+        train, held = hold_out(pool, seed=seed, grouped=grouped, names=("train", "val"))
+        return Splits(train, held, _closed(test), card, None, seed, None, pool, grouped)
+    num_val = _val_per_class(labels_per_class, val_per_class)
+    rows = (grouped_rows if grouped else class_rows)(pool, labels_per_class, num_val, seed)
+    train = pool.subset([p for row in rows for p in row[num_val:]], name="train")
+    drawn = pool.subset([p for row in rows for p in row[:num_val]], name="val")
+    val = drawn if num_val else None
+    return Splits(train, val, _closed(test), card, labels_per_class, seed, num_val, pool, grouped)
+
+
+def _closed(test: Split | TestSplit) -> TestSplit:
+    """Return the test set closed to training."""
+    return test if isinstance(test, TestSplit) else TestSplit(test)
+
+
+def _check_classes(train: Split) -> None:
+    """Refuse training items that leave out a class, or hold only one."""
+    if train.task != "classification":
+        return
+    counts = train.class_counts()
+    missing = [name for name, number in counts.items() if number == 0]
+    if missing or len(counts) < 2:
+        checks.fail(
+            "classes in train",
+            got=f"no item of {', '.join(map(repr, missing[:3]))}" if missing else "one class only",
+            expected="items of at least two classes, and of each that is named",
+            do="add items, or leave the class out of `classes` and of val and test too",
+        )
+
+
+def _val_per_class(labels_per_class: int, val_per_class: int | None) -> int:
+    """Return how many of the budget are val.
+
+    Raises:
+        CompanionError: a budget that is not positive, or that val would use up.
+    """
+    checks.positive_int("labels_per_class", labels_per_class)
+    if val_per_class is None:
+        return labels_per_class // VAL_SHARE
+    if checks.non_negative_int("val_per_class", val_per_class) >= labels_per_class:
+        checks.fail(
+            "val_per_class",
+            got=val_per_class,
+            expected=f"fewer than labels_per_class={labels_per_class}, which includes val",
+            do="leave it out for a fifth of the budget",
+        )
+    return val_per_class

@@ -1,0 +1,211 @@
+"""Raw examples with their labels, checked when they are made."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from companion import checks
+
+__all__ = ["IGNORED", "Selection", "Split"]
+
+IGNORED = -100
+"""Label of a token that carries none."""
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Raw examples with their labels.
+
+    Attributes:
+        name: `"train"`, `"val"`, `"test"` or `"pool"`.
+        inputs: images as a tensor (items, channels, height, width), uint8, or float in [0, 1]; or
+            a sequence whose `[i]` is one image, float in [0, 1]; or texts; or waveforms, each a
+            tensor (samples,).
+        labels: class ids, (items,), int64; for the tasks `"tokens"` and `"ctc"` one tensor
+            (labels,) an item. A token may be labelled -100 (none); for `"ctc"` 0 is the blank.
+        ids: one name an item, all different.
+        classes: names of the class ids.
+        groups: what an item must not be parted from (its speaker, font, drawer), one an item.
+        task: `"classification"`, `"tokens"` or `"ctc"`.
+
+    Raises:
+        CompanionError: fields of different lengths, labels out of range, ids given twice, float
+            images outside [0, 1].
+    """
+
+    name: str
+    inputs: Sequence[Any] | Tensor
+    labels: Tensor | Sequence[Tensor]
+    ids: tuple[str, ...]
+    classes: tuple[str, ...]
+    groups: tuple[Hashable, ...] | None = None
+    task: str = "classification"
+
+    def __post_init__(self) -> None:
+        """Bring the fields into their form and check them."""
+        checks.one_of("task", self.task, ("classification", "tokens", "ctc"))
+        set_field = object.__setattr__
+        set_field(self, "ids", tuple(self.ids))
+        set_field(self, "classes", tuple(self.classes))
+        set_field(self, "labels", _as_labels(self.labels, self.task))
+        if self.groups is not None:
+            set_field(self, "groups", tuple(self.groups))
+        _check_lengths(self)
+        _check_labels(self)
+        _check_images(self)
+
+    def __len__(self) -> int:
+        """Return the number of items."""
+        return len(self.ids)
+
+    def class_counts(self) -> dict[str, int]:
+        """Return how many labels of each class there are, by class name, zeros included."""
+        labels = _flat(self.labels)
+        counts = torch.bincount(labels[labels != IGNORED], minlength=len(self.classes))
+        return dict(zip(self.classes, counts.tolist(), strict=True))
+
+    def subset(self, positions: Iterable[int] | Tensor, *, name: str | None = None) -> Split:
+        """Return some of the items, in the order of the positions.
+
+        Args:
+            positions: which items, from 0.
+            name: name of the new split; `None` keeps the name.
+
+        Raises:
+            CompanionError: a position is not in the split, or is given twice.
+        """
+        chosen = [int(position) for position in positions]
+        outside = [p for p in chosen if not 0 <= p < len(self)]
+        if outside:
+            checks.fail(
+                "positions",
+                got=outside[0],
+                expected=f"0..{len(self) - 1} for {len(self)} items",
+                do="choose among the items of this split",
+            )
+        labels: Any = self.labels
+        index = torch.tensor(chosen, dtype=torch.long)
+        return replace(
+            self,
+            name=name or self.name,
+            inputs=_take(self.inputs, chosen),
+            labels=labels[index] if isinstance(labels, Tensor) else [labels[p] for p in chosen],
+            ids=tuple(self.ids[p] for p in chosen),
+            groups=None if self.groups is None else tuple(self.groups[p] for p in chosen),
+        )
+
+
+class Selection(Sequence[Any]):
+    """Some items of a sequence that reads its items when they are asked for.
+
+    Args:
+        items: the sequence.
+        positions: which of them, in which order.
+    """
+
+    def __init__(self, items: Sequence[Any], positions: Sequence[int]):
+        self.items = items
+        self.positions = tuple(positions)
+
+    def __len__(self) -> int:
+        """Return the number of items."""
+        return len(self.positions)
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return item `index` of the selection, or a smaller selection for a slice."""
+        if isinstance(index, slice):
+            return Selection(self.items, self.positions[index])
+        return self.items[self.positions[index]]
+
+
+def _take(inputs: Any, positions: list[int]) -> Any:
+    """Return the inputs at some positions without reading what is read lazily."""
+    if isinstance(inputs, Tensor):
+        return inputs[torch.tensor(positions, dtype=torch.long)]
+    if isinstance(inputs, (list, tuple)):
+        return [inputs[p] for p in positions]
+    if isinstance(inputs, Selection):
+        return Selection(inputs.items, [inputs.positions[p] for p in positions])
+    return Selection(inputs, positions)
+
+
+def _as_labels(labels: Any, task: str) -> Tensor | list[Tensor]:
+    """Return labels as int64 tensors.
+
+    Raises:
+        CompanionError: they are not whole numbers.
+    """
+    rows = [torch.as_tensor(row) for row in ([labels] if task == "classification" else labels)]
+    for row in rows:
+        if row.dim() != 1 or row.is_floating_point() or row.dtype == torch.bool:
+            checks.fail(
+                "labels",
+                got=f"{row.dtype} of shape {tuple(row.shape)}",
+                expected="class ids, one whole number an item (or a row of them for sequences)",
+                do="number the classes 0, 1, 2, ... in the order of `classes`",
+            )
+    rows = [row.long() for row in rows]
+    return rows[0] if task == "classification" else rows
+
+
+def _flat(labels: Tensor | Sequence[Tensor]) -> Tensor:
+    """Return all labels in one tensor."""
+    if isinstance(labels, Tensor):
+        return labels
+    return torch.cat(list(labels)) if len(labels) else torch.zeros(0, dtype=torch.long)
+
+
+def _check_lengths(split: Split) -> None:
+    """Refuse fields of different lengths and ids that are given twice."""
+    lengths = {"inputs": len(split.inputs), "labels": len(split.labels), "ids": len(split.ids)}
+    if split.groups is not None:
+        lengths["groups"] = len(split.groups)
+    if len(set(lengths.values())) > 1:
+        found = ", ".join(f"{number} {what}" for what, number in lengths.items())
+        checks.fail(
+            f"split {split.name!r}", got=found, expected="as many of each", do="one of each an item"
+        )
+    twice = [name for name, number in Counter(split.ids).items() if number > 1]
+    if twice:
+        checks.fail(
+            f"ids of split {split.name!r}",
+            got=f"{twice[0]!r} more than once",
+            expected="a name of its own for each item",
+            do="leave the second copy out or name it differently",
+        )
+
+
+def _check_labels(split: Split) -> None:
+    """Refuse labels that are no class of the split."""
+    labels, num_classes = _flat(split.labels), len(split.classes)
+    lowest = 1 if split.task == "ctc" else 0
+    if split.task == "tokens":
+        labels = labels[labels != IGNORED]
+    if len(labels) and (int(labels.min()) < lowest or int(labels.max()) >= num_classes):
+        wrong = int(labels.max() if int(labels.max()) >= num_classes else labels.min())
+        checks.fail(
+            f"labels of split {split.name!r}",
+            got=f"label {wrong}",
+            expected=f"{lowest}..{num_classes - 1} for {num_classes} classes",
+            do="number the classes 0, 1, 2, ... in the order of `classes`",
+        )
+
+
+def _check_images(split: Split) -> None:
+    """Refuse float images outside [0, 1], the range that every preprocessing starts from."""
+    images = split.inputs
+    if not isinstance(images, Tensor) or images.dim() != 4 or not images.is_floating_point():
+        return
+    if len(images) and not bool(((images >= 0) & (images <= 1)).all()):
+        checks.fail(
+            f"images of split {split.name!r}",
+            got=f"values from {float(images.min()):.3g} to {float(images.max()):.3g}",
+            expected="values in [0, 1]",
+            do="divide 0..255 by 255 and leave normalisation to the backbone",
+        )
