@@ -23,6 +23,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SOURCES = ("pyproject.toml", "constraints.txt")
 STAMP = "companion-setup.json"
 LOG = "setup.log"
+VENV_OPTIONS = []
 
 # Runs inside the environment: its Python version, and each file of each installed package that is
 # missing or has another size than the one written down when it was installed.
@@ -245,7 +246,9 @@ def create(venv, root):
     remove(venv)
     os.makedirs(venv)
     try:
-        run_logged([sys.executable, "-m", "venv", venv], os.path.join(venv, LOG), root)
+        run_logged(
+            [sys.executable, "-m", "venv"] + VENV_OPTIONS + [venv], os.path.join(venv, LOG), root
+        )
     except SetupError:
         raise SetupError(
             "This Python cannot make environments: "

@@ -17,13 +17,14 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from booktools.execution import chapter_environment
+
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = "_build/results"
 SECOND_RESULTS = "_build/results-nbval"
 PYTEST = ("pytest", "-q", "--durations=5", "--durations-min=5")
 WORKERS = ("-n", "2", "--dist", "loadfile")
-# Two worker processes with a thread each, and two runs of a chapter with equal threads: sums of
-# floats depend on the number of threads, and more threads than cores only make everything slower.
+# Two worker processes with a thread each: more threads than cores make everything slower.
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 
 
@@ -34,7 +35,7 @@ class Step:
     Attributes:
         name: What the table says.
         commands: Arguments after the name of the Python program, one tuple a command.
-        environment: Variables that only this step sees.
+        environment: All variables of its processes; those of this process where empty.
         needs: Names of the steps without whose success this one makes no sense.
     """
 
@@ -64,11 +65,14 @@ def lint() -> Step:
 
 
 def pytest_step(
-    name: str, *arguments: str, needs: tuple[str, ...] = (), **environment: str
+    name: str,
+    *arguments: str,
+    environment: dict[str, str] | None = None,
+    needs: tuple[str, ...] = (),
 ) -> Step:
-    """Return a step that is one run of pytest."""
+    """Return a step that is one run of pytest, by default with one thread a process."""
     command = ("-m", *PYTEST, *arguments)
-    return Step(name, (command,), {**ONE_THREAD, **environment}, needs)
+    return Step(name, (command,), environment or {**os.environ, **ONE_THREAD}, needs)
 
 
 def check_steps() -> list[Step]:
@@ -97,15 +101,18 @@ def notebooks(chapters: list[str]) -> list[str]:
 
 
 def second_run(chapters: list[str]) -> Step:
-    """Return the step in which nbval runs the notebooks a second time, in fresh processes."""
+    """Return the step in which nbval runs the notebooks a second time, in fresh processes.
+
+    One after the other and in the environment of the book build, threads included: sums of floats
+    depend on the number of threads, and both runs have to give equal results.
+    """
     return pytest_step(
         "second run of the chapters",
-        *WORKERS,
         "--nbval-lax",
         "--nbval-current-env",
         "--nbval-cell-timeout=600",
         *notebooks(chapters),
-        COMPANION_RESULTS=str(ROOT / SECOND_RESULTS),
+        environment=chapter_environment(ROOT / SECOND_RESULTS),
     )
 
 
@@ -119,7 +126,7 @@ def all_steps(chapters: list[str]) -> list[Step]:
         pytest_step("unit tests and contracts", *WORKERS, "tests/unit", "tests/contracts"),
         pytest_step("examples in docstrings", "--doctest-modules", "companion"),
         pytest_step("structure of the book", *WORKERS, "tests/book"),
-        Step(build, ((*book, "build", *fresh),), ONE_THREAD),
+        Step(build, ((*book, "build", *fresh),)),
         second,
         Step(
             "both runs agree",
@@ -127,31 +134,33 @@ def all_steps(chapters: list[str]) -> list[Step]:
             needs=(build, second.name),
         ),
         pytest_step("pages in a browser", "tests/site", needs=(build,)),
-        Step("rehearsal of the full scale", ((*book, "rehearse", *chapters),), ONE_THREAD),
+        Step("rehearsal of the full scale", ((*book, "rehearse", *chapters),)),
         pytest_step("real data", "tests/real"),
         Step("studies to be recorded again", (("tools/studies.py", "stale"),)),
     ]
 
 
-def base_environment() -> dict[str, str]:
-    """Return the variables that every step sees: this environment's programs first."""
-    environment = dict(os.environ)
-    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment["COMPANION_SCALE"] = "laptop"
-    environment.pop("COMPANION_RESULTS", None)
-    data = os.environ.get("COMPANION_DATA")
-    if data:
-        environment["COMPANION_DATA"] = str(Path(data).resolve())
-    return environment
+def prepare_environment() -> None:
+    """Set what every step sees: this environment's programs first, laptop scale, absolute paths.
+
+    Modifies:
+        The environment variables of this process.
+    """
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    os.environ["COMPANION_SCALE"] = "laptop"
+    os.environ.pop("COMPANION_RESULTS", None)
+    if os.environ.get("COMPANION_DATA"):
+        os.environ["COMPANION_DATA"] = str(Path(os.environ["COMPANION_DATA"]).resolve())
 
 
 def run_step(step: Step, title: str) -> Outcome:
     """Run each command of a step, also after one that failed."""
     print(f"\n=== {title} ===", flush=True)
-    environment = {**base_environment(), **step.environment}
     start = time.monotonic()
     codes = [
-        subprocess.run([sys.executable, *command], cwd=ROOT, env=environment).returncode
+        subprocess.run(
+            [sys.executable, *command], cwd=ROOT, env=step.environment or None
+        ).returncode
         for command in step.commands
     ]
     return Outcome(step, not any(codes), time.monotonic() - start)
@@ -190,6 +199,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("chapters", nargs="*", help="chapters as in _toc.yml, without book/")
     parser.add_argument("--check", action="store_true", help="only lint, types and unit tests")
     options = parser.parse_args(arguments)
+    prepare_environment()
     steps = check_steps() if options.check else all_steps(options.chapters)
     shutil.rmtree(ROOT / SECOND_RESULTS, ignore_errors=True)
     outcomes = run_steps(steps)
