@@ -1,0 +1,175 @@
+"""Small learnable tasks of three modalities, with random backbones: the core knows none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from companion import splits as splits_module
+from companion.backbones import Backbone, LayerGroup, load_backbone
+from companion.batches import Augmentation, BatchSource, PaddedSource
+from companion.registry import BackboneCard, DatasetCard
+from companion.splits import Split, Splits, TestSplit, draw
+
+BLANK_AND_LETTERS = ("-", "a", "b", "c")
+
+
+class Case(NamedTuple):
+    """A backbone and data for it."""
+
+    backbone: Backbone
+    splits: Splits
+
+
+def _dataset_card(name: str, modality: str, task: str, classes: tuple[str, ...]) -> DatasetCard:
+    return DatasetCard(name, name, modality, task, classes, "MIT", "made in the tests")
+
+
+def image_case() -> Case:
+    """Bright squares in one of three places, seen by an untrained glyphnet."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(90) % 3
+    images = torch.rand(90, 1, 8, 8, generator=generator) * 0.3
+    for image, label in zip(images, labels.tolist(), strict=True):
+        image[:, 2 * label : 2 * label + 3, 2 * label : 2 * label + 3] += 0.6
+    ids = tuple(f"square/{i:02d}" for i in range(90))
+    whole = Split("pool", images, labels, ids, ("left", "middle", "right"))
+    card = _dataset_card("squares", "vision", "classification", whole.classes)
+    return Case(load_backbone("glyphnet", pretrained=False), _divide(whole, card))
+
+
+def _divide(whole: Split, card: DatasetCard) -> Splits:
+    pool = whole.subset(range(0, 60), name="pool")
+    test = TestSplit(whole.subset(range(60, 90), name="test"))
+    if whole.task == "classification":
+        return draw(pool, test, card, labels_per_class=10, seed=0)
+    train, val = pool.subset(range(48), name="train"), pool.subset(range(48, 60), name="val")
+    return Splits(train=train, val=val, test=test, card=card, labels_per_class=None, seed=0)
+
+
+class TinyText(nn.Module):
+    """A two-layer BERT of transformers with random weights; its pooler is never used."""
+
+    def __init__(self) -> None:
+        from transformers import BertConfig, BertModel
+
+        super().__init__()
+        config = BertConfig(
+            vocab_size=30,
+            hidden_size=16,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=32,
+            max_position_embeddings=16,
+        )
+        self.bert = BertModel(config)
+
+    def forward(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
+        attention = None if mask is None else mask.long()
+        return self.bert(input_ids=inputs, attention_mask=attention).last_hidden_state
+
+
+def _prepare_ids(split: Split, augment: Augmentation | None) -> BatchSource:
+    return PaddedSource(
+        [torch.tensor(list(map(int, text.split()))) for text in split.inputs], split.labels
+    )
+
+
+def text_case() -> Case:
+    """Sentences of word numbers; the class is which of two words occurs."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(90) % 2
+    texts = []
+    for label in labels.tolist():
+        length = int(torch.randint(3, 9, (1,), generator=generator))
+        words = torch.randint(10, 30, (length,), generator=generator)
+        words[int(torch.randint(0, length, (1,), generator=generator))] = 4 + label
+        texts.append(" ".join(map(str, words.tolist())))
+    ids = tuple(f"text/{i:02d}" for i in range(90))
+    whole = Split("pool", texts, labels, ids, ("four", "five"))
+    pooler = ("encoder.bert.pooler.dense.weight", "encoder.bert.pooler.dense.bias")
+    card = BackboneCard("tiny_text", "tiny", "language", 16, "MIT", "tests", untrained=pooler)
+    groups = [
+        LayerGroup("embeddings", ("bert.embeddings",)),
+        LayerGroup("layer0", ("bert.encoder.layer.0",)),
+        LayerGroup("layer1", ("bert.encoder.layer.1", "bert.pooler")),
+    ]
+    backbone = Backbone(card, TinyText, groups=groups, prepare=_prepare_ids).eval()
+    data_card = _dataset_card("words", "language", "classification", whole.classes)
+    return Case(backbone, _divide(whole, data_card))
+
+
+class TinyAudio(nn.Module):
+    """Two strided convolutions over a waveform, with batch norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.front = nn.Sequential(nn.Conv1d(1, 12, 8, 4, padding=2), nn.BatchNorm1d(12))
+        self.back = nn.Sequential(nn.Conv1d(12, 16, 4, 2, padding=1), nn.BatchNorm1d(16))
+
+    def forward(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
+        hidden = torch.relu(self.front(inputs[:, None, :]))
+        return torch.relu(self.back(hidden)).transpose(1, 2)
+
+
+def _shorten(mask: Tensor) -> Tensor:
+    lengths = mask.sum(dim=1) // 8
+    return torch.arange(mask.shape[1] // 8)[None, :] < lengths[:, None]
+
+
+def _prepare_waves(split: Split, augment: Augmentation | None) -> BatchSource:
+    return PaddedSource(split.inputs, split.labels)
+
+
+def audio_case() -> Case:
+    """Strings of one to three letters, each letter a tone of 64 samples, with pauses."""
+    generator = torch.Generator().manual_seed(0)
+    time = torch.arange(64) / 64
+    waves, labels = [], []
+    for _ in range(90):
+        length = int(torch.randint(1, 4, (1,), generator=generator))
+        letters = torch.randint(1, 4, (length,), generator=generator)
+        tones = [torch.sin(2 * torch.pi * 5 * letter * time) for letter in letters.tolist()]
+        silence = torch.zeros(32)
+        wave = torch.cat([piece for tone in tones for piece in (tone, silence)])
+        waves.append(wave + 0.01 * torch.randn(len(wave), generator=generator))
+        labels.append(letters)
+    ids = tuple(f"tones/{i:02d}" for i in range(90))
+    whole = Split("pool", waves, labels, ids, BLANK_AND_LETTERS, task="ctc")
+    card = BackboneCard("tiny_audio", "tiny", "speech", 16, "MIT", "tests")
+    groups = [LayerGroup("front", ("front",)), LayerGroup("back", ("back",))]
+    backbone = Backbone(
+        card, TinyAudio, groups=groups, prepare=_prepare_waves, feature_mask=_shorten
+    ).eval()
+    data_card = _dataset_card("tones", "speech", "ctc", whole.classes)
+    return Case(backbone, _divide(whole, data_card))
+
+
+CASES: dict[str, Callable[[], Case]] = {
+    "image": image_case,
+    "text": text_case,
+    "audio": audio_case,
+}
+
+
+@pytest.fixture(params=list(CASES))
+def case(request: pytest.FixtureRequest) -> Case:
+    """Each modality in turn."""
+    return CASES[request.param]()
+
+
+@pytest.fixture
+def images() -> Case:
+    """The image task alone, for what does not depend on the modality."""
+    return image_case()
+
+
+@pytest.fixture(autouse=True)
+def _unread_test_sets() -> Iterator[None]:
+    """Let no test see the test-set readings of another."""
+    with splits_module.fresh_readings():
+        yield

@@ -1,0 +1,124 @@
+"""Contract 2: same seed, same bits; killed and resumed, same bits; two processes, same result."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from companion import layer_groups
+from companion.batches import ImageAugment
+from companion.checks import CompanionError
+from companion.training import Recipe, fit
+
+HERE = Path(__file__).parent
+RECIPE = Recipe(epochs=1, min_steps=12, batch_size=16)
+ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def test_same_seed_gives_the_same_bits_and_leaves_the_global_generator_alone(case):
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    first = fit(case.backbone, case.splits, strategy="lp_ft", seed=5, recipe=RECIPE)
+    assert torch.equal(torch.rand(3), expected)
+    torch.manual_seed(99)
+    second = fit(case.backbone, case.splits, strategy="lp_ft", seed=5, recipe=RECIPE)
+    other = fit(case.backbone, case.splits, strategy="lp_ft", seed=6, recipe=RECIPE)
+    assert layer_groups.fingerprints(first.model) == layer_groups.fingerprints(second.model)
+    assert first.history.losses == second.history.losses
+    assert first.history.losses != other.history.losses
+
+
+def test_killed_at_random_steps_and_resumed_ends_bit_equal():
+    script = [sys.executable, str(HERE / "killed_runs.py"), "2026"]
+    done = subprocess.run(script, capture_output=True, text=True, env=ONE_THREAD, timeout=540)
+    assert done.returncode == 0, done.stderr[-2000:]
+    outcomes = json.loads(done.stdout.splitlines()[-1])
+    assert set(outcomes) == {"image", "text", "audio"}
+    for name, outcome in outcomes.items():
+        assert outcome["kills"] == [{"killed_by": signal.SIGKILL}] * 4, name
+        assert outcome["last"]["resumed_at"], name
+        assert outcome["last"]["losses"] == outcome["whole"]["losses"], name
+        assert outcome["last"]["fingerprints"] == outcome["whole"]["fingerprints"], name
+        assert outcome["num_kept"] == 2, name
+
+
+def test_checkpoints_of_another_run_are_refused(images, tmp_path):
+    fit(images.backbone, images.splits, seed=0, recipe=RECIPE, checkpoint_dir=tmp_path,
+        checkpoint_every=5)  # fmt: skip
+    with pytest.raises(CompanionError, match=r"checkpoint folder .* of another run"):
+        fit(images.backbone, images.splits, seed=1, recipe=RECIPE, checkpoint_dir=tmp_path)
+
+
+@pytest.mark.parametrize("broken", ["tensors.safetensors", "state.json"])
+def test_a_corrupted_checkpoint_falls_back_to_the_one_before(images, tmp_path, broken):
+    whole = fit(images.backbone, images.splits, seed=0, recipe=RECIPE, checkpoint_dir=tmp_path,
+                checkpoint_every=5)  # fmt: skip
+    newest = sorted(tmp_path.glob("step-*"))[-1] / broken
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.write_bytes(bytes(content))
+    with pytest.warns(UserWarning, match=r"checkpoint .*step-000000010 is broken"):
+        again = fit(images.backbone, images.splits, seed=0, recipe=RECIPE,
+                    checkpoint_dir=tmp_path, checkpoint_every=5)  # fmt: skip
+    assert again.history.resumed_at == [5]
+    assert layer_groups.fingerprints(again.model) == layer_groups.fingerprints(whole.model)
+
+
+def test_only_broken_checkpoints_are_an_error(images, tmp_path):
+    (tmp_path / "step-000000003").mkdir()
+    with (
+        pytest.warns(UserWarning, match="is broken"),
+        pytest.raises(CompanionError, match="1 checkpoints, all of them broken"),
+    ):
+        fit(images.backbone, images.splits, seed=0, recipe=RECIPE, checkpoint_dir=tmp_path)
+
+
+def test_augmented_run_resumes_bit_equal(images, tmp_path, monkeypatch):
+    recipe = Recipe(epochs=1, min_steps=12, batch_size=16, augment=ImageAugment(seed=0))
+    whole = fit(images.backbone, images.splits, strategy="probe", seed=0, recipe=recipe)
+    from companion.training.phase_loop import PhaseLoop
+
+    advance = PhaseLoop.advance
+
+    def stop_at_seven(self):
+        advance(self)
+        if self.run.step == 7:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(PhaseLoop, "advance", stop_at_seven)
+    with pytest.raises(KeyboardInterrupt):
+        fit(images.backbone, images.splits, strategy="probe", seed=0, recipe=recipe,
+            checkpoint_dir=tmp_path, checkpoint_every=3)  # fmt: skip
+    monkeypatch.setattr(PhaseLoop, "advance", advance)
+    again = fit(images.backbone, images.splits, strategy="probe", seed=0, recipe=recipe,
+                checkpoint_dir=tmp_path, checkpoint_every=3)  # fmt: skip
+    assert again.history.resumed_at == [6]
+    assert again.history.losses == whole.history.losses
+    assert layer_groups.fingerprints(again.model) == layer_groups.fingerprints(whole.model)
+
+
+def test_two_processes_reach_the_result_of_one():
+    """Tolerance: losses and weights within 1e-5 (layer norm); sums are taken in another order."""
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes"]
+    outcomes = []
+    for count in ("1", "2"):
+        command = [*launch, count, "--num_machines", "1", "--mixed_precision", "no"]
+        command += ["--main_process_port", "0", str(HERE / "two_processes.py")]
+        done = subprocess.run(command, capture_output=True, text=True, env=ONE_THREAD, timeout=300)
+        assert done.returncode == 0, done.stderr[-3000:]
+        outcomes.append(json.loads(done.stdout.splitlines()[-1]))
+    one, two = outcomes
+    assert (one["num_processes"], two["num_processes"]) == (1, 2)
+    assert set(one["runs"]) == {"text probe", "text full", "text lora", "image probe"}
+    for name, run in one["runs"].items():
+        assert two["runs"][name]["losses"] == pytest.approx(run["losses"], abs=1e-5), name
+        assert two["runs"][name]["weights"] == pytest.approx(run["weights"], abs=1e-5), name
+        assert two["runs"][name]["bits"] != run["start"], name
