@@ -1,0 +1,79 @@
+"""Scores with their uncertainty: what a model does on a split, and what may be said about it.
+
+Every score is a fraction. Two kinds of uncertainty are kept apart: that of the test items
+(bootstrap, Wilson) and that of the seeds (t interval, paired comparison).
+"""
+
+from companion.evaluation.calibration import (
+    ReliabilityBin,
+    expected_calibration_error,
+    reliability_bins,
+)
+from companion.evaluation.comparisons import (
+    MIN_SEEDS,
+    MIN_SOURCES,
+    Correlation,
+    Paired,
+    holm,
+    paired_comparison,
+    spearman,
+)
+from companion.evaluation.intervals import (
+    MIN_GROUPS,
+    Interval,
+    bootstrap_interval,
+    t_interval,
+    wilson_interval,
+)
+from companion.evaluation.metrics import (
+    class_recalls,
+    confusion,
+    edit_distance,
+    item_errors,
+    main_metric,
+    metric_values,
+)
+from companion.evaluation.scores import (
+    Predictions,
+    Scores,
+    Slice,
+    error_slices,
+    evaluate,
+    majority_baseline,
+    predict,
+    score,
+    weights_fingerprint,
+)
+
+__all__ = [
+    "MIN_GROUPS",
+    "MIN_SEEDS",
+    "MIN_SOURCES",
+    "Correlation",
+    "Interval",
+    "Paired",
+    "Predictions",
+    "ReliabilityBin",
+    "Scores",
+    "Slice",
+    "bootstrap_interval",
+    "class_recalls",
+    "confusion",
+    "edit_distance",
+    "error_slices",
+    "evaluate",
+    "expected_calibration_error",
+    "holm",
+    "item_errors",
+    "main_metric",
+    "majority_baseline",
+    "metric_values",
+    "paired_comparison",
+    "predict",
+    "reliability_bins",
+    "score",
+    "spearman",
+    "t_interval",
+    "weights_fingerprint",
+    "wilson_interval",
+]

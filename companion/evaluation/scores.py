@@ -1,0 +1,352 @@
+"""Running a model over a split: predictions, scores, baselines and slices."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from companion import checks
+from companion.evaluation.intervals import (
+    MIN_GROUPS,
+    Interval,
+    bootstrap_interval,
+    wilson_interval,
+)
+from companion.evaluation.metrics import item_errors, main_metric, metric_values
+from companion.heads import Model
+from companion.splits import Split, TestSplit
+
+__all__ = [
+    "Predictions",
+    "Scores",
+    "Slice",
+    "error_slices",
+    "evaluate",
+    "majority_baseline",
+    "predict",
+    "score",
+    "weights_fingerprint",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What a model says of the items of a split, in the split's order.
+
+    Attributes:
+        logits: (items, classes); or one tensor (positions, classes) an item, without padding.
+        labels: predicted class ids, (items,), int64; or one tensor an item.
+    """
+
+    logits: Tensor | list[Tensor]
+    labels: Tensor | list[Tensor]
+
+    @property
+    def probabilities(self) -> Tensor | None:
+        """Softmax of the logits, (items, classes); `None` for sequences."""
+        return self.logits.softmax(dim=1) if isinstance(self.logits, Tensor) else None
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """What came of evaluating a model on a split.
+
+    Attributes:
+        split: name of the split.
+        task: `"classification"`, `"tokens"` or `"ctc"`.
+        metric: name of the main metric.
+        values: all metrics by name, as fractions.
+        interval: interval of the main metric over the items (or groups of items).
+        predictions: class ids, (items,), int64; or one tensor an item.
+        probabilities: (items, classes); `None` for sequences.
+        labels: like the predictions.
+        ids: names of the items.
+        classes: names of the class ids.
+    """
+
+    split: str
+    task: str
+    metric: str
+    values: dict[str, float]
+    interval: Interval
+    predictions: Tensor | list[Tensor]
+    probabilities: Tensor | None
+    labels: Tensor | Sequence[Tensor]
+    ids: tuple[str, ...]
+    classes: tuple[str, ...]
+
+    @property
+    def value(self) -> float:
+        """The main metric, as a fraction."""
+        return self.values[self.metric]
+
+    @property
+    def accuracy(self) -> float:
+        """The fraction of right items, or of right labelled tokens.
+
+        Raises:
+            CompanionError: the task has no accuracy.
+        """
+        if "accuracy" not in self.values:
+            checks.fail(
+                "accuracy",
+                got=f"the task {self.task!r}",
+                expected=f"one of its metrics: {', '.join(self.values)}",
+                do="use scores.value",
+            )
+        return self.values["accuracy"]
+
+    @property
+    def errors(self) -> Tensor:
+        """Positions of the items with at least one mistake, (mistaken items,), int64."""
+        return item_errors(self.task, self.predictions, self.labels)[0].nonzero().flatten()
+
+    def __repr__(self) -> str:
+        """Return the metrics in one line."""
+        values = ", ".join(f"{name}={value:.3f}" for name, value in self.values.items())
+        low, high = self.interval.low, self.interval.high
+        ends = f"{self.interval.level:.0%} of the {self.metric} [{low:.3f}, {high:.3f}]"
+        return f"Scores({self.split}, {len(self.ids)} items: {values}; {ends})"
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Items that have something in common.
+
+    Attributes:
+        name: what they have in common.
+        num_items: how many they are.
+        value: the main metric on them, as a fraction.
+        interval: Wilson's, for classes; `None` for sequences, whose tokens are not independent.
+    """
+
+    name: str
+    num_items: int
+    value: float
+    interval: Interval | None
+
+
+def predict(model: Model, split: Split, *, batch_size: int = 256) -> Predictions:
+    """Run a model over the items of a split, in evaluation mode.
+
+    Args:
+        model: the model; it is left in the modes in which it came.
+        split: the items.
+        batch_size: items a forward pass.
+
+    Raises:
+        CompanionError: an empty split.
+    """
+    checks.positive_int("batch_size", batch_size)
+    checks.non_empty(f"split {split.name!r}", split.ids, do="evaluate on at least one item")
+    device = next(model.parameters()).device
+    source = model.backbone.prepare(split)
+    logits: list[Tensor] = []
+    labels: list[Tensor] = []
+    with _evaluation_mode(model), torch.inference_mode():
+        for indices in torch.split(torch.arange(len(source)), batch_size):
+            batch = source.batch(indices).to(device)
+            output = model(batch.inputs, batch.mask)
+            mask = model.backbone.feature_mask(batch.mask)
+            labels += [row.cpu() for row in model.head.predict(output, mask)]
+            logits += _rows(output.float().cpu(), mask)
+    if split.task == "classification":
+        return Predictions(torch.stack(logits).clone(), torch.stack(labels).clone())
+    return Predictions([row.clone() for row in logits], [row.clone() for row in labels])
+
+
+def _rows(output: Tensor, mask: Tensor | None) -> list[Tensor]:
+    """Return the logits of each item, those of padded positions left out."""
+    if mask is None or output.dim() == 2:
+        return list(output)
+    return [row[real] for row, real in zip(output, mask.cpu(), strict=True)]
+
+
+def evaluate(
+    model: Model,
+    split: Split | TestSplit,
+    *,
+    batch_size: int = 256,
+    reading: str | None = None,
+) -> Scores:
+    """Score a model on a split: the only reader of a test set.
+
+    Args:
+        model: the model; it is left in the modes in which it came.
+        split: val, train, or the test set.
+        batch_size: items a forward pass.
+        reading: for a test set, what this evaluation is part of; `None` takes the fingerprint of
+            the model's weights, so that the same cell run again is the same reading.
+
+    Returns:
+        Metrics as fractions, with a bootstrap interval of the main one over the items; over
+        groups where the split has at least ten of them.
+
+    Raises:
+        CompanionError: an empty split, or classes that are not the model's.
+
+    Warns:
+        TestReadAgainWarning: the test set was read before by something else.
+    """
+    _check_classes(model, split)
+    if isinstance(split, TestSplit):
+        split = split.open(reading or f"model {weights_fingerprint(model)[:16]}")
+    predictions = predict(model, split, batch_size=batch_size)
+    return score(split, predictions.labels, probabilities=predictions.probabilities)
+
+
+def score(
+    split: Split, predictions: Tensor | list[Tensor], *, probabilities: Tensor | None = None
+) -> Scores:
+    """Score predictions that were made elsewhere.
+
+    Args:
+        split: the items and their labels.
+        predictions: class ids, (items,), int64; or one tensor an item.
+        probabilities: (items, classes), for the metrics that need them.
+
+    Raises:
+        CompanionError: predictions that do not fit the split, or nothing to score.
+    """
+    errors, sizes = item_errors(split.task, predictions, split.labels)
+    values = metric_values(
+        split.task,
+        predictions,
+        split.labels,
+        classes=split.classes,
+        probabilities=probabilities,
+    )
+    return Scores(
+        split=split.name,
+        task=split.task,
+        metric=main_metric(split.task),
+        values=values,
+        interval=_items_interval(split, errors, sizes),
+        predictions=predictions,
+        probabilities=probabilities,
+        labels=split.labels,
+        ids=split.ids,
+        classes=split.classes,
+    )
+
+
+def _items_interval(split: Split, errors: Tensor, sizes: Tensor) -> Interval:
+    """Return the interval of the main metric over items, or over groups where there are enough.
+
+    Where all items of a classification are right, or all wrong, every resample is like every
+    other: Wilson's interval takes the bootstrap's place.
+    """
+    groups = split.groups
+    if groups is not None and len(set(groups)) < MIN_GROUPS:
+        groups = None
+    num_wrong, num_items = int(errors.sum()), len(errors)
+    if split.task == "classification" and groups is None and num_wrong in (0, num_items):
+        return wilson_interval(num_items - num_wrong, num_items)
+    counted = errors if main_metric(split.task) == "cer" else sizes - errors
+    return bootstrap_interval(counted.numpy(), sizes.numpy(), groups=groups)
+
+
+def majority_baseline(train: Split, split: Split | TestSplit, *, reading: str = "") -> Scores:
+    """Score the constant answer: what a model that never looks at its input can reach.
+
+    The answer is the most frequent class of `train` (the first of several), the most frequent
+    token class for tokens, and the empty sequence for CTC.
+
+    Args:
+        train: the items that the answer is chosen on.
+        split: the items that it is scored on.
+        reading: for a test set, what this evaluation is part of.
+
+    Raises:
+        CompanionError: nothing to choose on or to score.
+
+    Warns:
+        TestReadAgainWarning: the test set was read before by something else.
+
+    Reference: pedregosa2011scikit (`DummyClassifier`)
+    """
+    checks.non_empty("train", train.ids, do="choose the constant answer on at least one item")
+    if isinstance(split, TestSplit):
+        split = split.open(reading or "majority baseline")
+    counts = torch.tensor(list(train.class_counts().values()))
+    constant = int(counts.argmax())
+    if split.task == "classification":
+        return score(split, torch.full((len(split),), constant))
+    if split.task == "tokens":
+        return score(split, [torch.full_like(row, constant) for row in split.labels])
+    return score(split, [row.new_zeros(0) for row in split.labels])
+
+
+def error_slices(scores: Scores, slices: Sequence[Hashable]) -> list[Slice]:
+    """Return the main metric on parts of the items, the worst part first.
+
+    Args:
+        scores: of an evaluation.
+        slices: which part each item belongs to, such as its class, its speaker or its length.
+
+    Raises:
+        CompanionError: not one part an item.
+    """
+    errors, sizes = item_errors(scores.task, scores.predictions, scores.labels)
+    if len(slices) != len(errors):
+        checks.fail(
+            "slices",
+            got=f"{len(slices)} names",
+            expected=f"{len(errors)}, one an item",
+            do="say for each item which part it belongs to",
+        )
+    found = []
+    for name in dict.fromkeys(slices):
+        held = torch.tensor([other == name for other in slices])
+        found.append(_slice(scores, str(name), errors[held], sizes[held]))
+    sign = -1 if scores.metric == "cer" else 1
+    return sorted(found, key=lambda row: (sign * row.value, row.name))
+
+
+def _slice(scores: Scores, name: str, errors: Tensor, sizes: Tensor) -> Slice:
+    """Return one part of the items."""
+    num_wrong, size = int(errors.sum()), int(sizes.sum())
+    rate = num_wrong / size if size else float("nan")
+    interval = None
+    if scores.task == "classification":
+        interval = wilson_interval(size - num_wrong, size)
+    return Slice(name, len(errors), rate if scores.metric == "cer" else 1 - rate, interval)
+
+
+def weights_fingerprint(model: torch.nn.Module) -> str:
+    """Return a SHA-256 of all weights and buffers: equal if and only if no bit differs."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        raw = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        digest.update(raw.numpy().tobytes())
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _evaluation_mode(model: torch.nn.Module) -> Iterator[None]:
+    """Put a model in evaluation mode for a block, then each module back as it was."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+def _check_classes(model: Model, split: Split | TestSplit) -> None:
+    """Refuse a split whose class ids mean something else than the model's."""
+    if tuple(model.classes) != tuple(split.classes):
+        checks.fail(
+            f"classes of split {split.name!r}",
+            got=f"{len(split.classes)} classes, {', '.join(map(repr, split.classes[:3]))}, ...",
+            expected=f"the model's {len(model.classes)}: "
+            f"{', '.join(map(repr, model.classes[:3]))}, ...",
+            do="evaluate on the dataset that the model was fitted to",
+        )
