@@ -1,0 +1,1 @@
+"""The machinery behind `python tools/book.py`: build, notebooks, rehearsal, results."""

@@ -1,0 +1,183 @@
+"""Markdown that is written from the code and the last run: interface, papers, chapters, launch."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent
+
+from booktools.cards import chapter_table
+from booktools.docstrings import Name, module_docstring, modules, public_names
+from booktools.layout import Page, chapters, table_of_contents
+from booktools.public_address import address, launch_sentence
+from booktools.results import cost
+
+Part = Callable[[Path, str, Path], str]
+CITED = re.compile(r"\{cite(?::[a-z]+)?\}`([^`]+)`")
+LIST_ITEM = re.compile(r"^(\*{0,2}[\w.]+(?: \([^)]*\))?):\s+(.*)$")
+
+
+# --- interface --------------------------------------------------------------------------------
+
+
+def api(root: Path, docname: str, results: Path) -> str:
+    """Return the page of the interface: each public name, its signature and its docstring."""
+    by_module: dict[str, list[Name]] = {}
+    for name in public_names(root):
+        by_module.setdefault(name.module, []).append(name)
+    blocks = []
+    for module, path in modules(root):
+        if module not in by_module:
+            continue
+        blocks += [f"## `{module}`", _prose(module_docstring(path).splitlines())]
+        blocks += [_entry(name) for name in by_module[module]]
+    return "\n\n".join(blocks)
+
+
+def _entry(name: Name) -> str:
+    lines = [f"({name.anchor})=", f"### `{name.qualname}`", ""]
+    word = {"class": "class ", "function": "", "method": ""}[name.kind]
+    lines += ["```python", f"{word}{name.qualname}{name.signature}", "```", ""]
+    for section in name.sections:
+        lines += [_section(section.title, list(section.lines)), ""]
+    return "\n".join(lines)
+
+
+def _section(title: str, lines: list[str]) -> str:
+    if title in ("Example", "Examples"):
+        return "**Example**\n\n```python\n" + "\n".join(lines) + "\n```"
+    if title == "Reference":
+        return "**Reference** " + _reference(" ".join(lines))
+    if title in ("Args", "Attributes", "Raises"):
+        return f"**{title}**\n\n" + "\n".join(f"- {item}" for item in _items(lines))
+    return (f"**{title}** " if title else "") + _prose(lines)
+
+
+def _reference(text: str) -> str:
+    return re.sub(r"\b([a-z]+\d{4}[a-z]+)\b", r"{cite:t}`\1`", text)
+
+
+def _items(lines: list[str]) -> list[str]:
+    """Join the lines of each `name: text` entry; deeper lines continue the entry above."""
+    entries: list[str] = []
+    for line in lines:
+        if line.strip() and not line.startswith(" "):
+            match = LIST_ITEM.match(line)
+            entries.append(f"`{match[1].lstrip('*')}`: {match[2]}" if match else line)
+        elif line.strip() and entries:
+            entries[-1] += " " + line.strip()
+    return [_literal(entry) for entry in entries]
+
+
+def _literal(text: str) -> str:
+    """Keep what Markdown would read as markup outside code spans as plain characters."""
+    pieces = re.split(r"(`+[^`]+`+)", text)
+    return "".join(
+        piece if index % 2 else re.sub(r"([*_\[\]{}<>$|#])", r"\\\1", piece)
+        for index, piece in enumerate(pieces)
+    )
+
+
+def _prose(lines: list[str]) -> str:
+    """Return docstring paragraphs as Markdown; indented ones are code and stay as they are."""
+    blocks = []
+    for paragraph in re.split(r"\n\s*\n", "\n".join(lines).strip("\n")):
+        if re.match(r"\s+\S|>>>", paragraph):
+            blocks.append(f"```text\n{dedent(paragraph)}\n```")
+        else:
+            blocks.append(_literal(paragraph))
+    return "\n\n".join(blocks)
+
+
+# --- papers -----------------------------------------------------------------------------------
+
+
+def papers(root: Path, docname: str, results: Path) -> str:
+    """Return the table that leads from each paper to functions, chapters and tests."""
+    names = public_names(root)
+    pages = table_of_contents(root)
+    tests = test_sources(root)
+    keys = sorted({key for name in names for key in name.references} | _cited(pages))
+    lines = ["| Paper | In the package | In the book | Tested by |", "|---|---|---|---|"]
+    for key in keys:
+        cells = [f"{{cite:t}}`{key}`"]
+        functions = [name for name in names if key in name.references]
+        cells.append(", ".join(_name_link(name, pages, docname) for name in functions))
+        citing = [page for page in pages if key in cited_keys(page)]
+        cells.append(", ".join(_page_link(page, docname) for page in citing))
+        cells.append(", ".join(f"`{path}`" for path in _tests_of(functions, tests)))
+        lines.append("| " + " | ".join(cell or "–" for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+def cited_keys(page: Page) -> set[str]:
+    """Return the bibliography keys that a page cites."""
+    return {key.strip() for match in CITED.finditer(page.text) for key in match[1].split(",")}
+
+
+def _cited(pages: list[Page]) -> set[str]:
+    return set().union(*(cited_keys(page) for page in pages))
+
+
+def _name_link(name: Name, pages: list[Page], docname: str) -> str:
+    text = f"{name.module.removeprefix('companion.')}.{name.qualname}"
+    if any(page.name == "appendix/api" for page in pages):
+        return f"[`{text}`](#{name.anchor})"
+    return f"`{text}`"
+
+
+def _page_link(page: Page, docname: str) -> str:
+    title = re.search(r"^# (.+)$", page.body, re.MULTILINE)
+    target = os.path.relpath(f"/{page.docname}.md", f"/{docname}/..")
+    return f"[{title[1] if title else page.stem}]({target})"
+
+
+def test_sources(root: Path) -> dict[str, set[str]]:
+    """Return for each test file the identifiers that its code uses."""
+    return {
+        path.relative_to(root).as_posix(): _identifiers(path)
+        for path in sorted((root / "tests").rglob("test_*.py"))
+    }
+
+
+def _identifiers(path: Path) -> set[str]:
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    names = {node.id for node in nodes if isinstance(node, ast.Name)}
+    return names | {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+
+
+def _tests_of(names: list[Name], tests: dict[str, set[str]]) -> list[str]:
+    """Return the test files that use one of `names`, the one of the module's own name first."""
+    wanted = {name.qualname.rpartition(".")[2] for name in names}
+    own = {f"test_{part}.py" for name in names for part in name.module.split(".")[1:]}
+    found = [path for path, used in tests.items() if wanted & used]
+    named = [path for path in found if path.rpartition("/")[2] in own]
+    return named or found
+
+
+# --- chapters and launch ----------------------------------------------------------------------
+
+
+def chapter_list(root: Path, docname: str, results: Path) -> str:
+    """Return the table of all chapters with what their last run took."""
+    rows = [
+        (_page_link(page, docname), page.front_matter, cost(page.results(results)))
+        for page in chapters(root)
+    ]
+    return chapter_table(rows)
+
+
+def launch(root: Path, docname: str, results: Path) -> str:
+    """Return the sentence on how chapters are opened as notebooks."""
+    return launch_sentence(address(root))
+
+
+PARTS: dict[str, Part] = {
+    "api": api,
+    "papers": papers,
+    "chapters": chapter_list,
+    "launch": launch,
+}
