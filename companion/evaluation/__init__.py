@@ -36,14 +36,13 @@ from companion.evaluation.metrics import (
 from companion.evaluation.scores import (
     Predictions,
     Scores,
-    Slice,
-    error_slices,
     evaluate,
     majority_baseline,
     predict,
     score,
     weights_fingerprint,
 )
+from companion.evaluation.slices import Slice, error_slices
 
 __all__ = [
     "MIN_GROUPS",

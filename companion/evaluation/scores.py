@@ -1,10 +1,10 @@
-"""Running a model over a split: predictions, scores, baselines and slices."""
+"""Running a model over a split: predictions, scores and the constant baseline."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -24,8 +24,6 @@ from companion.splits import Split, TestSplit
 __all__ = [
     "Predictions",
     "Scores",
-    "Slice",
-    "error_slices",
     "evaluate",
     "majority_baseline",
     "predict",
@@ -112,23 +110,6 @@ class Scores:
         low, high = self.interval.low, self.interval.high
         ends = f"{self.interval.level:.0%} of the {self.metric} [{low:.3f}, {high:.3f}]"
         return f"Scores({self.split}, {len(self.ids)} items: {values}; {ends})"
-
-
-@dataclass(frozen=True)
-class Slice:
-    """Items that have something in common.
-
-    Attributes:
-        name: what they have in common.
-        num_items: how many they are.
-        value: the main metric on them, as a fraction.
-        interval: Wilson's, for classes; `None` for sequences, whose tokens are not independent.
-    """
-
-    name: str
-    num_items: int
-    value: float
-    interval: Interval | None
 
 
 def predict(model: Model, split: Split, *, batch_size: int = 256) -> Predictions:
@@ -280,42 +261,6 @@ def majority_baseline(train: Split, split: Split | TestSplit, *, reading: str = 
     if split.task == "tokens":
         return score(split, [torch.full_like(row, constant) for row in split.labels])
     return score(split, [row.new_zeros(0) for row in split.labels])
-
-
-def error_slices(scores: Scores, slices: Sequence[Hashable]) -> list[Slice]:
-    """Return the main metric on parts of the items, the worst part first.
-
-    Args:
-        scores: of an evaluation.
-        slices: which part each item belongs to, such as its class, its speaker or its length.
-
-    Raises:
-        CompanionError: not one part an item.
-    """
-    errors, sizes = item_errors(scores.task, scores.predictions, scores.labels)
-    if len(slices) != len(errors):
-        checks.fail(
-            "slices",
-            got=f"{len(slices)} names",
-            expected=f"{len(errors)}, one an item",
-            do="say for each item which part it belongs to",
-        )
-    found = []
-    for name in dict.fromkeys(slices):
-        held = torch.tensor([other == name for other in slices])
-        found.append(_slice(scores, str(name), errors[held], sizes[held]))
-    sign = -1 if scores.metric == "cer" else 1
-    return sorted(found, key=lambda row: (sign * row.value, row.name))
-
-
-def _slice(scores: Scores, name: str, errors: Tensor, sizes: Tensor) -> Slice:
-    """Return one part of the items."""
-    num_wrong, size = int(errors.sum()), int(sizes.sum())
-    rate = num_wrong / size if size else float("nan")
-    interval = None
-    if scores.task == "classification":
-        interval = wilson_interval(size - num_wrong, size)
-    return Slice(name, len(errors), rate if scores.metric == "cer" else 1 - rate, interval)
 
 
 def weights_fingerprint(model: torch.nn.Module) -> str:
