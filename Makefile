@@ -13,7 +13,7 @@ IN_VENV := .venv/bin/python
 help: ## list the targets
 	@echo "Transfer Learning, Measured"
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
-	@echo "The first of them makes .venv: about 2 minutes and 6 GB. Options: head -6 Makefile"
+	@echo "The first of them makes .venv: 2 to 3 minutes and 6 GB."
 
 .PHONY: venv venv-bench
 venv:

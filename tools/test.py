@@ -119,14 +119,14 @@ def second_run(chapters: list[str]) -> Step:
 def all_steps(chapters: list[str]) -> list[Step]:
     """Return the steps of `make test`, in order."""
     book = ("tools/book.py",)
-    fresh = () if chapters else ("--fresh",)
+    extent = ("--chapters", *chapters) if chapters else ("--fresh",)
     build, second = "strict book build", second_run(chapters)
     return [
         lint(),
         pytest_step("unit tests and contracts", *WORKERS, "tests/unit", "tests/contracts"),
         pytest_step("examples in docstrings", "--doctest-modules", "companion"),
         pytest_step("structure of the book", *WORKERS, "tests/book"),
-        Step(build, ((*book, "build", *fresh),)),
+        Step(build, ((*book, "build", *extent),)),
         second,
         Step(
             "both runs agree",

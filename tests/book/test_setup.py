@@ -1,6 +1,7 @@
 """What a newcomer meets first: the environment, the commands, and the files that repeat a fact."""
 
 import ast
+import importlib.metadata
 import json
 import re
 import shlex
@@ -80,6 +81,33 @@ def test_constraints_pin_every_direct_dependency_exactly():
 def test_ranges_of_dependencies_leave_colab_what_it_has():
     for requirement in PYPROJECT["project"]["dependencies"]:
         assert not re.search(r"==|<|~=", requirement), requirement
+
+
+def imported(folder: str) -> set[str]:
+    """Top-level names that the Python files of a folder import, at any depth of the code."""
+    names = set()
+    for path in (ROOT / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names.add((node.module or "").partition(".")[0])
+    return names - set(sys.stdlib_module_names) - {"companion"}
+
+
+def test_the_package_imports_only_what_it_depends_on():
+    distributions = importlib.metadata.packages_distributions()
+    declared = {requirement_name(item) for item in PYPROJECT["project"]["dependencies"]}
+    # In a notebook IPython is there; glue is used only where the book is built.
+    optional = {"IPython", "myst_nb"}
+    names = imported("companion") - optional
+    assert {"torch", "torchvision"} <= names
+    undeclared = {
+        name
+        for name in names
+        if not declared & {requirement_name(item) for item in distributions.get(name, [])}
+    }
+    assert not undeclared
 
 
 # tools/setup.py: makes, repairs and extends the environment.
