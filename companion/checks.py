@@ -202,11 +202,15 @@ def existing_file(what: str, path: str | Path, *, do: str = "check the path") ->
         do: what to do where it is not.
 
     Raises:
-        CompanionError: nothing is there, or a folder.
+        CompanionError: nothing is there, or a folder, or it cannot be read.
     """
     path = Path(path).expanduser()
     if not path.is_file():
         fail(what, got=f"{path}, {_kind(path)}", expected="a file", do=do)
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        _cannot_read(what, path, error)
     return path
 
 
@@ -219,12 +223,26 @@ def existing_directory(what: str, path: str | Path, *, do: str = "check the path
         do: what to do where it is not.
 
     Raises:
-        CompanionError: nothing is there, or a file.
+        CompanionError: nothing is there, or a file, or it cannot be read.
     """
     path = Path(path).expanduser()
     if not path.is_dir():
         fail(what, got=f"{path}, {_kind(path)}", expected="a folder", do=do)
+    try:
+        next(path.iterdir(), None)
+    except OSError as error:
+        _cannot_read(what, path, error)
     return path
+
+
+def _cannot_read(what: str, path: Path, error: OSError) -> NoReturn:
+    """Raise the error for a path without read permission."""
+    fail(
+        what,
+        got=f"{path}, which cannot be read ({error.strerror or error})",
+        expected="read permission",
+        do="change its permissions or copy it to a place of your own",
+    )
 
 
 def _kind(path: Path) -> str:

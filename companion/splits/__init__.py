@@ -7,7 +7,7 @@ its labels to an evaluation only, and remembers, for the whole process, which ev
 
 from companion.splits.drawing import Splits, draw
 from companion.splits.examples import Selection, Split
-from companion.splits.parting import hold_out, prove_disjoint
+from companion.splits.parting import hold_out, k_shot, prove_disjoint
 from companion.splits.test_set import TestReadAgainWarning, TestSplit, fresh_readings
 
 __all__ = [
@@ -19,5 +19,6 @@ __all__ = [
     "draw",
     "fresh_readings",
     "hold_out",
+    "k_shot",
     "prove_disjoint",
 ]

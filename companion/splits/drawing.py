@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from companion import checks
 from companion.registry import DatasetCard
 from companion.splits.examples import Split
-from companion.splits.parting import VAL_SHARE, class_rows, grouped_rows, hold_out, prove_disjoint
+from companion.splits.parting import VAL_SHARE, hold_out, k_shot, prove_disjoint
 from companion.splits.test_set import TestSplit
 
 __all__ = ["Splits", "draw"]
@@ -36,7 +36,8 @@ class Splits:
         labels_per_class: the whole labelled budget, train and val together; `None` for all.
         seed: which draw from the pool this is.
         val_per_class: how many of the budget are val; `None` for a fifth of all.
-        pool: where train and val were drawn from.
+        pool: where train (and val, without a pool of its own) was drawn from.
+        val_pool: where val was drawn from, if not from the pool.
         grouped: whether train and val share no group either.
 
     Raises:
@@ -52,6 +53,7 @@ class Splits:
     seed: int = 0
     val_per_class: int | None = None
     pool: Split | None = field(default=None, repr=False)
+    val_pool: Split | None = field(default=None, repr=False)
     grouped: bool = False
 
     def __post_init__(self) -> None:
@@ -108,6 +110,7 @@ class Splits:
             else labels_per_class,
             seed=self.seed if isinstance(seed, _Same) else seed,
             val_per_class=val_per_class,
+            val_pool=self.val_pool,
             grouped=self.grouped,
         )
 
@@ -120,6 +123,7 @@ def draw(
     labels_per_class: int | None = None,
     seed: int = 0,
     val_per_class: int | None = None,
+    val_pool: Split | None = None,
     grouped: bool = False,
 ) -> Splits:
     """Draw train and val from a pool.
@@ -134,6 +138,7 @@ def draw(
         labels_per_class: the whole labelled budget k, val included; `None` takes the whole pool.
         seed: which draw.
         val_per_class: how many of the budget are val; `None` takes a fifth of k, rounded down.
+        val_pool: items that were set aside for val beforehand; `None` takes val from the pool.
         grouped: whether val holds whole groups (speakers, fonts, drawers) that train has not.
 
     Returns:
@@ -144,27 +149,37 @@ def draw(
             a part would share an item (or a group) with another.
     """
     checks.non_negative_int("seed", seed)
-    if labels_per_class is None:
-        if val_per_class is not None:
-            checks.fail(
-                "val_per_class",
-                got=val_per_class,
-                expected="None where labels_per_class is None",
-                do="name the whole budget in labels_per_class too",
-            )
-        train, held = hold_out(pool, seed=seed, grouped=grouped, names=("train", "val"))
-        return Splits(train, held, _closed(test), card, None, seed, None, pool, grouped)
     num_val = _val_per_class(labels_per_class, val_per_class)
-    rows = (grouped_rows if grouped else class_rows)(pool, labels_per_class, num_val, seed)
-    train = pool.subset([p for row in rows for p in row[num_val:]], name="train")
-    drawn = pool.subset([p for row in rows for p in row[:num_val]], name="val")
-    val = drawn if num_val else None
-    return Splits(train, val, _closed(test), card, labels_per_class, seed, num_val, pool, grouped)
+    if grouped and val_pool is None:
+        train, val = _parts(
+            *hold_out(pool, seed=seed, grouped=True), labels_per_class, num_val, seed
+        )
+    else:
+        train, val = _parts(pool, val_pool, labels_per_class, num_val, seed)
+    return Splits(
+        train=replace(train, name="train"),
+        val=None if num_val == 0 else replace(val, name="val"),
+        test=test if isinstance(test, TestSplit) else TestSplit(test),
+        card=card,
+        labels_per_class=labels_per_class,
+        seed=seed,
+        val_per_class=num_val,
+        pool=pool,
+        val_pool=val_pool,
+        grouped=grouped,
+    )
 
 
-def _closed(test: Split | TestSplit) -> TestSplit:
-    """Return the test set closed to training."""
-    return test if isinstance(test, TestSplit) else TestSplit(test)
+def _parts(
+    pool: Split, val_pool: Split | None, budget: int | None, num_val: int | None, seed: int
+) -> tuple[Split, Split]:
+    """Return the items of train and of val; without a pool of its own val comes from train's."""
+    if budget is None or num_val is None:
+        return hold_out(pool, seed=seed) if val_pool is None else (pool, val_pool)
+    if val_pool is None:
+        train = k_shot(pool, budget - num_val, seed=seed, skip=num_val)
+        return train, k_shot(pool, num_val, seed=seed)
+    return k_shot(pool, budget - num_val, seed=seed), k_shot(val_pool, num_val, seed=seed)
 
 
 def _check_classes(train: Split) -> None:
@@ -182,16 +197,18 @@ def _check_classes(train: Split) -> None:
         )
 
 
-def _val_per_class(labels_per_class: int, val_per_class: int | None) -> int:
-    """Return how many of the budget are val.
+def _val_per_class(labels_per_class: int | None, val_per_class: int | None) -> int | None:
+    """Return how many of the budget are val; `None` where the budget is everything.
 
     Raises:
         CompanionError: a budget that is not positive, or that val would use up.
     """
-    checks.positive_int("labels_per_class", labels_per_class)
+    budget = None
+    if labels_per_class is not None:
+        budget = checks.positive_int("labels_per_class", labels_per_class)
     if val_per_class is None:
-        return labels_per_class // VAL_SHARE
-    if checks.non_negative_int("val_per_class", val_per_class) >= labels_per_class:
+        return None if budget is None else budget // VAL_SHARE
+    if budget is None or checks.non_negative_int("val_per_class", val_per_class) >= budget:
         checks.fail(
             "val_per_class",
             got=val_per_class,

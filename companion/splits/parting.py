@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from companion import checks, runtime
 from companion.splits.examples import Split
 from companion.splits.test_set import TestSplit
 
-__all__ = ["VAL_SHARE", "class_rows", "grouped_rows", "hold_out", "prove_disjoint"]
+__all__ = ["VAL_SHARE", "hold_out", "k_shot", "prove_disjoint"]
 
 VAL_SHARE = 5
 """One label in five is val; a budget of fewer than five labels a class has no val."""
@@ -84,27 +84,29 @@ def prove_disjoint(*splits: Split | TestSplit, grouped: bool = False) -> None:
             seen |= dict.fromkeys(names, split.name)
 
 
-def class_rows(pool: Split, budget: int, num_val: int, seed: int) -> list[list[int]]:
-    """Return the positions drawn of each class, (classes, budget), those for val first."""
-    _check_has_classes(pool)
-    rows = _shuffled_rows(pool, seed)
-    _check_row_sizes(pool, rows, budget, f"labels_per_class={budget}")
-    return [row[:budget] for row in rows]
+def k_shot(split: Split, labels_per_class: int, *, seed: int = 0, skip: int = 0) -> Split:
+    """Return the same number of items of each class.
 
+    Args:
+        split: items of a classification task.
+        labels_per_class: how many of each class, at least 0.
+        seed: which draw; with the same seed a smaller number is a part of a larger one.
+        skip: how many of each class are passed over first, to draw parts that are disjoint.
 
-def grouped_rows(pool: Split, budget: int, num_val: int, seed: int) -> list[list[int]]:
-    """Return the positions drawn of each class, those for val first and from groups of their own.
-
-    The groups for val are set aside at every budget, so that a smaller one is a part of a larger.
+    Raises:
+        CompanionError: a class has too few items, or the items have no single class.
     """
-    _check_has_classes(pool)
-    held = _held_groups(pool, 1 / VAL_SHARE, seed)
-    for_val = _shuffled_rows(pool, seed, held)
-    for_train = _shuffled_rows(pool, seed, sorted(set(range(len(pool))) - set(held)))
-    _check_row_sizes(pool, for_val, num_val, "val, in the groups held out for it")
-    _check_row_sizes(pool, for_train, budget - num_val, "train, in the groups left to it")
-    rows = zip(for_val, for_train, strict=True)
-    return [val[:num_val] + train[: budget - num_val] for val, train in rows]
+    if split.task != "classification":
+        checks.fail(
+            "labels_per_class",
+            got=f"a number for the task {split.task!r}",
+            expected="None, as only items of a classification task have one class each",
+            do="leave it out, or make the pool smaller with `subset`",
+        )
+    needed = skip + checks.non_negative_int("labels_per_class", labels_per_class)
+    rows = _shuffled_rows(split, seed)
+    _check_row_sizes(split, rows, needed, f"{needed} labels a class")
+    return split.subset([p for row in rows for p in row[skip:needed]])
 
 
 def _groups(split: Split | TestSplit) -> tuple[Hashable, ...]:
@@ -123,23 +125,17 @@ def _groups(split: Split | TestSplit) -> tuple[Hashable, ...]:
     return split.groups
 
 
-def _shuffled_rows(
-    split: Split, seed: int, positions: Sequence[int] | None = None
-) -> list[list[int]]:
+def _shuffled_rows(split: Split, seed: int) -> list[list[int]]:
     """Return the positions of each class in a seeded order; one row for tasks without classes."""
-    labels = split.labels if isinstance(split.labels, Tensor) else torch.zeros(len(split)).long()
-    num_rows = len(split.classes) if split.task == "classification" else 1
-    usable = torch.ones(len(split), dtype=torch.bool)
-    if positions is not None:
-        usable[:] = False
-        usable[torch.tensor(positions, dtype=torch.long)] = True
+    labels = split.labels
+    num_rows = len(split.classes)
+    if not isinstance(labels, Tensor):
+        labels, num_rows = torch.zeros(len(split), dtype=torch.long), 1
     rows = []
     for label in range(num_rows):
-        found = torch.nonzero((labels == label) & usable).flatten()
-        order = runtime.epoch_order(
-            len(found), seed=runtime.derive_seed(seed, "draw", label), epoch=0
-        )
-        rows.append(found[order].tolist())
+        found = torch.nonzero(labels == label).flatten()
+        row_seed = runtime.derive_seed(seed, "draw", label)
+        rows.append(found[runtime.epoch_order(len(found), seed=row_seed, epoch=0)].tolist())
     return rows
 
 
@@ -154,17 +150,6 @@ def _check_row_sizes(split: Split, rows: list[list[int]], needed: int, purpose: 
                 expected=f"at least {needed} for {purpose}",
                 do="ask for fewer labels a class, or add items of this class",
             )
-
-
-def _check_has_classes(pool: Split) -> None:
-    """Refuse a budget per class where items have no class."""
-    if pool.task != "classification":
-        checks.fail(
-            "labels_per_class",
-            got=f"a number for the task {pool.task!r}",
-            expected="None, as only items of a classification task have one class each",
-            do="leave it out, or make the pool smaller with `subset`",
-        )
 
 
 def _held_groups(split: Split, share: float, seed: int) -> list[int]:
