@@ -8,6 +8,7 @@ CHAPTERS ?=
 IN_VENV := .venv/bin/python
 
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
 .PHONY: help book serve check test studies notebooks bench clean
 
 help: ## list the targets

@@ -264,7 +264,7 @@ def set_up(root, extras):
     reason = why_rebuild(venv, root)
     if reason:
         say("Making .venv with the package and its extras %s, because %s." % (names, reason))
-        say("  About 2 minutes on a fast line, and 6 GB on disk.")
+        say("  2 to 3 minutes on a fast line, and 6 GB on disk.")
         create(venv, root)
         wanted = set(extras)
     else:
