@@ -238,11 +238,8 @@ def create(venv, root):
     """Make an empty environment from the Python that runs this.
 
     Raises:
-        SetupError: The Python is too old, or comes without the module venv.
+        SetupError: The Python comes without the module venv.
     """
-    sentence = too_old_sentence(sys.version_info)
-    if sentence:
-        raise SetupError(sentence)
     remove(venv)
     os.makedirs(venv)
     try:
@@ -257,12 +254,19 @@ def create(venv, root):
 
 
 def set_up(root, extras):
-    """Make, repair or extend `root/.venv` so that it holds the package with the extras."""
+    """Make, repair or extend `root/.venv` so that it holds the package with the extras.
+
+    Raises:
+        SetupError: The Python is too old, or something could not be made or installed.
+    """
     venv = os.path.join(root, ".venv")
     names = " and ".join(sorted(extras))
     start = time.time()
     reason = why_rebuild(venv, root)
     if reason:
+        sentence = too_old_sentence(sys.version_info)
+        if sentence:
+            raise SetupError(sentence)
         say("Making .venv with the package and its extras %s, because %s." % (names, reason))
         say("  2 to 3 minutes on a fast line, and 6 GB on disk.")
         create(venv, root)
