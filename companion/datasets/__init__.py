@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from companion.datasets import digits
+from companion.datasets import digits, folder
 from companion.datasets.base import LOADERS, Loader, Source, register_dataset
 from companion.registry import DATASETS
 from companion.splits import Splits, draw
@@ -46,8 +46,10 @@ def load_dataset(
         source.card,
         labels_per_class=labels_per_class,
         seed=seed,
+        val_pool=source.val_pool,
         grouped=source.grouped,
     )
 
 
 register_dataset(digits.CARD, digits.load)
+register_dataset(folder.CARD, folder.load)

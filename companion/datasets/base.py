@@ -20,12 +20,14 @@ class Source:
         pool: items that may be trained on.
         test: items that judge.
         card: what is known of it, with its classes.
+        val_pool: items that were set aside for val beforehand; `None` takes val from the pool.
         grouped: whether train and val are drawn from different groups.
     """
 
     pool: Split
     test: Split | TestSplit
     card: DatasetCard
+    val_pool: Split | None = None
     grouped: bool = False
 
 
