@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from companion.datasets.base import Source
+from companion.datasets.base import Source, refuse_path
 from companion.registry import DatasetCard
 from companion.splits import Split
 
@@ -42,9 +42,13 @@ def load(path: Path | None = None) -> Source:
 
     Returns:
         Pool (1000 items) and test (797 items); images (items, 1, 8, 8), float32 in [0, 1].
+
+    Raises:
+        CompanionError: a path was given.
     """
     from sklearn.datasets import load_digits
 
+    refuse_path(CARD, path)
     raw = load_digits()
     images = torch.from_numpy(raw.images).float().div(16)[:, None]
     labels = torch.from_numpy(raw.target).long()
