@@ -91,7 +91,7 @@ class LoRAConv2d(nn.Module):
         return self.scaling * product.reshape(self.base.weight.shape)
 
 
-def add_lora_(model: Model, *, rank: int, alpha: float | None = None, seed: int = 0) -> list[str]:
+def add_lora_(model: Model, *, rank: int, alpha: int | None = None, seed: int = 0) -> list[str]:
     """Put peft's LoRA factors beside every linear and convolutional layer of the backbone.
 
     Args:

@@ -138,7 +138,7 @@ def scratch(groups: Sequence[str]) -> Adaptation:
     StrategyCard(
         "probe",
         "Linear probe",
-        "only the head is trained, the backbone is frozen",
+        "the head is trained, the backbone is frozen",
         "yosinski2014how",
     )
 )

@@ -41,7 +41,7 @@ class ImagePrepare:
         """Return the split's images in the form that the encoder takes."""
         labels = torch.as_tensor(split.labels)
         if isinstance(split.inputs, Tensor):
-            pieces = [self.preprocess(piece) for piece in split.inputs.split(1024)]
+            pieces = [self.preprocess(piece) for piece in torch.split(split.inputs, 1024)]
             return TensorSource(torch.cat(pieces), labels, augment)
         return LazySource(split.inputs, labels, self._one, augment)
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from companion import checks, evaluation, layer_groups, registry, runtime
 from companion.adapters import add_lora_
 from companion.backbones import Backbone
+from companion.batches import Augmentation
 from companion.heads import Model, build_head
 from companion.splits import Split, Splits, TestSplit
 from companion.strategies import Adaptation, plan
@@ -156,7 +157,7 @@ def _build_model(backbone: Backbone, train: Split, adaptation: Adaptation, seed:
     return model
 
 
-def _augment(recipe: Recipe, seed: int) -> object:
+def _augment(recipe: Recipe, seed: int) -> Augmentation | None:
     """Return the recipe's augmentation with the seed of the run."""
     return None if recipe.augment is None else dataclasses.replace(recipe.augment, seed=seed)
 

@@ -30,7 +30,7 @@ def compute_features(model: Model, source: BatchSource, *, device: torch.device)
     model.backbone.eval()
     pieces = [
         _features(model, source.batch(indices).to(device))
-        for indices in torch.arange(len(source)).split(CHUNK)
+        for indices in torch.split(torch.arange(len(source)), CHUNK)
     ]
     model.backbone.train(was_training)
     labels = source.labels

@@ -49,7 +49,8 @@ class PhaseLoop:
             self.epoch_length, math.ceil((self.end - self.start) / EVALUATIONS_PER_PHASE)
         )
         self.parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        self.epoch, self.batches = -1, ()
+        self.epoch = -1
+        self.batches: tuple[Tensor, ...] = ()
 
     def _sources(self) -> tuple[BatchSource, BatchSource | None]:
         """Return train and val, as features where the backbone is frozen and nothing changes."""
@@ -69,9 +70,16 @@ class PhaseLoop:
         """Return what maps a batch to logits, wrapped where there are several processes."""
         module: nn.Module = self.run.model.head if self.is_cached else self.run.model
         if self.run.processes.num > 1:
-            unused = bool(self.run.model.backbone.card.untrained)
-            return nn.parallel.DistributedDataParallel(module, find_unused_parameters=unused)
+            has_unused = not self.is_cached and self._trains_unused()
+            return nn.parallel.DistributedDataParallel(module, find_unused_parameters=has_unused)
         return module
+
+    def _trains_unused(self) -> bool:
+        """Return whether a parameter that never gets a gradient is among the trained ones."""
+        backbone = self.run.model.backbone
+        unused = {name.rsplit(".", 1)[0] for name in backbone.card.untrained}
+        trained = [name for name, p in backbone.named_parameters() if p.requires_grad]
+        return any(name.startswith(f"{module}.") for name in trained for module in unused)
 
     def advance(self) -> None:
         """Make one optimizer step.
@@ -94,7 +102,7 @@ class PhaseLoop:
         value = self._shared(loss)
         if not math.isfinite(value):
             self._stop_at(value, indices, epoch)
-        run.scaler.scale(loss).backward()
+        run.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         if recipe.max_grad_norm is not None:
             run.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.parameters, recipe.max_grad_norm)
@@ -111,7 +119,7 @@ class PhaseLoop:
         epoch += self.index * EPOCHS_PER_PHASE
         if epoch != self.epoch:
             order = runtime.epoch_order(len(self.train), seed=self.run.seed, epoch=epoch)
-            self.epoch, self.batches = epoch, order.split(self.run.recipe.batch_size)
+            self.epoch, self.batches = epoch, torch.split(order, self.run.recipe.batch_size)
         return self.batches[slot], epoch
 
     def _seed_step(self) -> None:
@@ -184,7 +192,7 @@ class PhaseLoop:
         module, self.module = self.module, self._plain()
         self.run.model.eval()
         total = 0.0
-        for indices in torch.arange(len(self.val)).split(VAL_BATCH_SIZE):
+        for indices in torch.split(torch.arange(len(self.val)), VAL_BATCH_SIZE):
             total += self._losses(self.val.batch(indices).to(self.device)).sum().item()
         self.module = module
         layer_groups.set_modes_(self.run.model, freeze_batch_norm=self.run.recipe.freeze_batch_norm)

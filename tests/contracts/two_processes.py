@@ -13,7 +13,6 @@ import torch
 
 torch.set_num_threads(1)
 
-from companion import layer_groups  # noqa: E402
 from companion.training import Recipe, fit  # noqa: E402
 
 RUNS = (("text", "probe"), ("text", "full"), ("text", "lora"), ("image", "probe"))
@@ -41,8 +40,7 @@ def main() -> None:
         runs[f"{name} {strategy}"] = {
             "losses": result.history.losses,
             "weights": head + first[:20].tolist(),
-            "bits": layer_groups.fingerprints(result.model)["head"],
-            "start": "",
+            "moved": [row.group for row in result.ledger.rows if row.has_moved],
         }
     if state.is_main_process:
         print(json.dumps({"num_processes": state.num_processes, "runs": runs}), flush=True)
