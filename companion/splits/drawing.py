@@ -57,7 +57,7 @@ class Splits:
     grouped: bool = False
 
     def __post_init__(self) -> None:
-        """Close the test set and check that the parts are apart and not empty."""
+        """Name the parts, close the test set, check that the parts are apart and not empty."""
         if isinstance(self.train, TestSplit) or isinstance(self.val, TestSplit):
             checks.fail(
                 "train and val",
@@ -67,6 +67,9 @@ class Splits:
             )
         if isinstance(self.test, Split):
             object.__setattr__(self, "test", TestSplit(self.test))
+        object.__setattr__(self, "train", replace(self.train, name="train"))
+        if self.val is not None:
+            object.__setattr__(self, "val", replace(self.val, name="val"))
         parts = [part for part in (self.train, self.val, self.test) if part is not None]
         prove_disjoint(*parts, grouped=self.grouped)
         for part in parts:
@@ -157,8 +160,8 @@ def draw(
     else:
         train, val = _parts(pool, val_pool, labels_per_class, num_val, seed)
     return Splits(
-        train=replace(train, name="train"),
-        val=None if num_val == 0 else replace(val, name="val"),
+        train=train,
+        val=None if num_val == 0 else val,
         test=test if isinstance(test, TestSplit) else TestSplit(test),
         card=card,
         labels_per_class=labels_per_class,
