@@ -7,15 +7,34 @@ from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 
 from booktools.layout import Page
 from booktools.notebooks import notebook_text
 
 
+# A browser lets no page that was opened from a file read another file, so the search cannot show
+# summaries there; without this line it tries and fills the console with errors.
+NO_SUMMARIES_FROM_FILES = (
+    'if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;'
+)
+
+
 def setup(app: Sphinx) -> None:
     """Register the events; late, after the theme has made its buttons."""
+    app.connect("env-updated", _number_by_page)
     app.connect("html-page-context", _offer_notebook, priority=900)
+    app.connect("html-page-context", _mend_roles, priority=900)
+    app.add_js_file(None, body=NO_SUMMARIES_FROM_FILES, priority=450)
     app.connect("build-finished", _write_notebooks)
+
+
+def _number_by_page(app: Sphinx, env: BuildEnvironment) -> None:
+    """Number figures, tables, exercises and theorems from 1 on each page, as notebooks do."""
+    for kinds in env.toc_fignumbers.values():
+        for numbers in kinds.values():
+            for position, label in enumerate(sorted(numbers, key=numbers.__getitem__), start=1):
+                numbers[label] = (position,)
 
 
 def _chapters(app: Sphinx) -> list[Page]:
@@ -36,6 +55,16 @@ def _offer_notebook(
         if is_chapter:
             buttons.insert(0, _notebook_button(context, pagename))
         group["buttons"] = buttons
+
+
+def _mend_roles(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.Node
+) -> None:
+    """Drop the list role of the bibliography, whose entries have no list items' role."""
+    if "body" in context:
+        context["body"] = context["body"].replace(
+            '<div role="list" class="citation-list">', '<div class="citation-list">'
+        )
 
 
 def _notebook_button(context: dict[str, Any], pagename: str) -> dict[str, str]:
