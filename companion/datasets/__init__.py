@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from companion.datasets import digits, fashion_mnist, folder
+from companion.datasets import digits, fashion_mnist, folder, pets
 from companion.datasets.base import LOADERS, Loader, Source, register_dataset
 from companion.registry import DATASETS
 from companion.splits import Splits, draw
@@ -54,3 +54,4 @@ def load_dataset(
 register_dataset(digits.CARD, digits.load)
 register_dataset(folder.CARD, folder.load)
 register_dataset(fashion_mnist.CARD, fashion_mnist.load)
+register_dataset(pets.CARD, pets.load)
