@@ -407,6 +407,20 @@ def test_the_readme_is_short():
     assert len(text.splitlines()) <= 90
 
 
+def test_editing_a_chapter_in_jupyter_keeps_its_front_matter(tmp_path):
+    shutil.copy(ROOT / "jupytext.toml", tmp_path)
+    front = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    front |= {"objectives": ["freeze"], "minutes": 3}
+    text = f"---\n{yaml.safe_dump(front)}---\n\n# A\n\n```{{code-cell}} ipython3\nx = 1\n```\n"
+    (tmp_path / "a.md").write_text(text)
+    for source, form, target in [("a.md", "ipynb", "a.ipynb"), ("a.ipynb", "md:myst", "b.md")]:
+        command = ["-m", "jupytext", "--quiet", source, "--to", form, "--output", target]
+        subprocess.run([sys.executable, *command], cwd=tmp_path, check=True)
+    after = yaml.safe_load((tmp_path / "b.md").read_text().split("---\n")[1])
+    assert {name: after.get(name) for name in front} == front
+    assert "jupytext_version" not in (tmp_path / "b.md").read_text()
+
+
 # Continuous integration.
 
 
