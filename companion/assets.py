@@ -315,7 +315,8 @@ def _read_zip(path: Path) -> Any:
     import torch
 
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as file:
+            return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         _refuse(path, "a pickle that wants to run code")
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
