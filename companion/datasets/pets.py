@@ -17,6 +17,9 @@ from companion.splits import Split
 
 __all__ = ["CARD", "load"]
 
+FOLDER = "oxford-iiit-pet"
+"""Where torchvision unpacks the archives."""
+
 CARD = DatasetCard(
     name="pets",
     title="Oxford-IIIT Pet, cats and dogs",
@@ -37,7 +40,8 @@ def load(path: Path | None = None) -> Source:
     """Load the cats and dogs; the archives are downloaded if they are not on this machine.
 
     Args:
-        path: folder that holds `oxford-iiit-pet/`; `None` takes the cache.
+        path: folder that holds `oxford-iiit-pet/`; `None` looks below `COMPANION_DATA`, then in
+            the cache, and downloads into the cache.
 
     Returns:
         Pool and test; images are decoded when they are asked for. At the scale `rehearsal` a few
@@ -48,8 +52,14 @@ def load(path: Path | None = None) -> Source:
     """
     if runtime.scale() == "rehearsal":
         return stand_in(CARD, (3, 64, 64))
-    root = assets.cache_directory() / "vision" if path is None else path
+    root = _root() if path is None else path
     return Source(_read(root, "pool"), _read(root, "test"), CARD)
+
+
+def _root() -> Path:
+    """Return the folder that holds the unpacked archives, or the cache."""
+    places = [root / "vision" for root in assets.roots().values()]
+    return next((place for place in places if (place / FOLDER).is_dir()), places[-1])
 
 
 def _read(root: Path, name: str) -> Split:
@@ -57,7 +67,7 @@ def _read(root: Path, name: str) -> Split:
     from torchvision.datasets import OxfordIIITPet
 
     part = "trainval" if name == "pool" else "test"
-    is_there = (root / "oxford-iiit-pet" / "annotations" / f"{part}.txt").is_file()
+    is_there = (root / FOLDER / "annotations" / f"{part}.txt").is_file()
     try:
         raw = OxfordIIITPet(
             str(root), split=part, target_types="binary-category", download=not is_there
@@ -67,7 +77,7 @@ def _read(root: Path, name: str) -> Split:
             "dataset 'pets'",
             got=str(error),
             expected="images.tar.gz and annotations.tar.gz (0.8 GB) from " + CARD.source,
-            do=f"try again with a network, or unpack both in {root / 'oxford-iiit-pet'}",
+            do=f"try again with a network, or unpack both in {root / FOLDER}",
         )
     ids = tuple(f"pets/{image.stem}" for image in raw._images)
     return Split(name, ImageFiles(raw._images), torch.tensor(raw._bin_labels), ids, CARD.classes)
