@@ -7,7 +7,7 @@ else of the data: whether items are stacked, padded, or read from disk is decide
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -17,6 +17,7 @@ from companion import runtime
 
 __all__ = [
     "IGNORE_LABEL",
+    "Augmentation",
     "Batch",
     "BatchSource",
     "ImageAugment",
@@ -85,7 +86,10 @@ class BatchSource(Protocol):
 
 
 class Augmentation(Protocol):
-    """A random change of the inputs that is a function of (epoch, index) alone."""
+    """A random change of the inputs that is a function of (seed, epoch, index) alone."""
+
+    def with_seed(self, seed: int) -> Augmentation:
+        """Return the same augmentation for the run of another seed."""
 
     def __call__(self, inputs: Tensor, indices: Tensor, epoch: int) -> Tensor:
         """Return changed inputs of the same shape."""
@@ -237,11 +241,15 @@ class ImageAugment:
             digits, usual for photographs).
     """
 
-    seed: int
+    seed: int = 0
     degrees: float = 10.0
     shift: float = 0.08
     zoom: float = 0.1
     mirror: bool = False
+
+    def with_seed(self, seed: int) -> ImageAugment:
+        """Return the same augmentation for the run of another seed."""
+        return replace(self, seed=seed)
 
     def __call__(self, inputs: Tensor, indices: Tensor, epoch: int) -> Tensor:
         """Return changed images.

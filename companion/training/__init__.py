@@ -16,7 +16,6 @@ from torch import Tensor
 from companion import checks, evaluation, layer_groups, registry, runtime
 from companion.adapters import add_lora_
 from companion.backbones import Backbone
-from companion.batches import Augmentation
 from companion.heads import Model, build_head
 from companion.splits import Split, Splits, TestSplit
 from companion.strategies import Adaptation, plan
@@ -93,7 +92,10 @@ def fit(
             adaptation=adaptation,
             recipe=recipe,
             seed=seed,
-            train=model.backbone.prepare(splits.train, augment=_augment(recipe, seed)),
+            train=model.backbone.prepare(
+                splits.train,
+                augment=None if recipe.augment is None else recipe.augment.with_seed(seed),
+            ),
             val=None if splits.val is None else model.backbone.prepare(splits.val),
             processes=processes,
             item_weights=_class_weights(splits.train, recipe, processes.device),
@@ -155,11 +157,6 @@ def _build_model(backbone: Backbone, train: Split, adaptation: Adaptation, seed:
     if adaptation.lora_rank:
         add_lora_(model, rank=adaptation.lora_rank, seed=seed)
     return model
-
-
-def _augment(recipe: Recipe, seed: int) -> Augmentation | None:
-    """Return the recipe's augmentation with the seed of the run."""
-    return None if recipe.augment is None else dataclasses.replace(recipe.augment, seed=seed)
 
 
 def _class_weights(train: Split, recipe: Recipe, device: torch.device) -> Tensor | None:

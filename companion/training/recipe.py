@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from companion import checks
-from companion.batches import ImageAugment
+from companion.batches import Augmentation
 
 if TYPE_CHECKING:
     from companion.evaluation import Scores
@@ -33,7 +33,8 @@ class Recipe:
         max_grad_norm: length to which longer gradients are cut; `None` cuts nothing.
         patience: early stopping: end the last phase after this many evaluations on val without
             a lower loss, and keep the best weights; `None` trains to the end.
-        augment: an `ImageAugment` whose `seed` is replaced by the run's, or `None`.
+        augment: a random change of the training items, such as `batches.ImageAugment`; the run's
+            seed takes the place of its own. `None` for none.
         freeze_batch_norm: keep batch-norm statistics at their pretrained values.
         class_weights: `"balanced"` weighs each item by the inverse frequency of its class in
             train; `None` weighs all alike.
@@ -52,7 +53,7 @@ class Recipe:
     warmup_fraction: float = 0.1
     max_grad_norm: float | None = 1.0
     patience: int | None = None
-    augment: ImageAugment | None = None
+    augment: Augmentation | None = None
     freeze_batch_norm: bool = False
     class_weights: str | None = None
     label_smoothing: float = 0.0
