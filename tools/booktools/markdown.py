@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from booktools.cards import card, recorded_mark
 from booktools.inline import Inline
@@ -15,7 +16,7 @@ from booktools.labels import (
     TARGET,
     THEOREM_LIKE,
 )
-from booktools.myst import Directive, Literal, Text, read_blocks
+from booktools.myst import Block, Directive, Literal, Text, read_blocks
 
 ADMONITIONS = (
     "note", "tip", "hint", "warning", "caution", "attention", "important", "danger", "error",
@@ -101,25 +102,26 @@ class Converter:
         Raises:
             ConversionError: something in it has no plain Markdown here.
         """
-        started_inside = bool(self.solution)
-        text = self._blocks(source.splitlines()).strip()
+        parts: list[tuple[bool, str]] = []
+        for block in read_blocks(source.splitlines()):
+            was_inside = bool(self.solution)
+            converted = self._block(block)
+            parts.append((was_inside and bool(self.solution), converted))
+        text = _joined(_fold_solutions(parts)).strip()
         left = leftovers(text)
         if left:
             raise self.inline.error(f"still MyST after conversion: {', '.join(left)}")
-        if started_inside and text and self.solution:
-            return folded("Solution, continued", text)
         return text
 
     def _blocks(self, lines: list[str]) -> str:
-        parts: list[str] = []
-        for block in read_blocks(lines):
-            if isinstance(block, Literal):
-                parts.append("\n".join(block.lines))
-            elif isinstance(block, Text):
-                parts.append(self._text(block))
-            else:
-                parts.append(self._directive(block))
-        return re.sub(r"\n{3,}", "\n\n", "\n".join(parts))
+        return _joined([self._block(block) for block in read_blocks(lines)])
+
+    def _block(self, block: Block) -> str:
+        if isinstance(block, Literal):
+            return "\n".join(block.lines)
+        if isinstance(block, Text):
+            return self._text(block)
+        return self._directive(block)
 
     def _directive(self, block: Directive) -> str:
         name = block.name.removeprefix("prf:")
@@ -226,19 +228,17 @@ class Converter:
 
     def figure(self, block: Directive) -> str:
         """A picture with its numbered caption below."""
-        target = self.inline.labels.get(block.label)
-        number = f"Figure {target.number}. " if target else ""
-        alt = str(block.options.get("alt") or "")
+        picture = self.image(block)
         caption, _, legend = self._body(block).partition("\n\n")
-        lines = [f"![{alt}]({self.inline.picture(block.argument)})"]
-        lines += ["", f"*{number}{caption.replace(chr(10), ' ')}*"] if caption else []
-        return "\n".join([*lines, "", legend]).rstrip()
+        return f"{picture}\n\n{self._numbered('Figure', block.label)}{caption}\n\n{legend}".rstrip()
+
+    def _numbered(self, kind: str, label: str) -> str:
+        target = self.inline.labels.get(label)
+        return f"**{kind} {target.number}.** " if target else ""
 
     def cell_caption(self, name: str, caption: str) -> str:
         """Return the text cell that goes below a code cell which draws a captioned figure."""
-        target = self.inline.labels.get(name)
-        number = f"Figure {target.number}. " if target else ""
-        return f"*{number}{self.inline.convert(caption.strip()).replace(chr(10), ' ')}*"
+        return self._numbered("Figure", name) + self.inline.convert(caption.strip())
 
     def image(self, block: Directive) -> str:
         """A picture without caption."""
@@ -253,10 +253,11 @@ class Converter:
 
     def table(self, block: Directive) -> str:
         """A Markdown table under its title."""
-        target = self.inline.labels.get(block.label)
-        number = f"Table {target.number}. " if target else ""
-        title = f"*{number}{self.inline.convert(block.argument)}*\n\n" if block.argument else ""
-        return title + self._body(block)
+        return self._table_title(block) + self._body(block)
+
+    def _table_title(self, block: Directive) -> str:
+        title = self._numbered("Table", block.label) + self.inline.convert(block.argument)
+        return f"{title}\n\n" if title else ""
 
     def list_table(self, block: Directive) -> str:
         """A table written as lists becomes a Markdown table."""
@@ -264,8 +265,7 @@ class Converter:
         cells = [[self.inline.convert(cell) for cell in row] for row in rows]
         header, rest = cells[0], cells[1:]
         lines = [_row(header), _row(["---"] * len(header)), *(_row(row) for row in rest)]
-        title = f"*{self.inline.convert(block.argument)}*\n\n" if block.argument else ""
-        return title + "\n".join(lines)
+        return self._table_title(block) + "\n".join(lines)
 
     def glossary(self, block: Directive) -> str:
         """Terms in bold, what they mean below."""
@@ -282,6 +282,19 @@ class Converter:
     def glued(self, block: Directive) -> str:
         """A glued figure or value becomes a pointer to the cell that shows it."""
         return self.inline.glue(block.argument)
+
+
+def _joined(parts: list[str]) -> str:
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(parts))
+
+
+def _fold_solutions(parts: list[tuple[bool, str]]) -> list[str]:
+    """Fold each run of parts that stand inside a solution."""
+    result = []
+    for is_inside, run in groupby(parts, key=lambda part: part[0]):
+        text = _joined([part for _, part in run])
+        result.append(folded("The solution in words", text) if is_inside and text.strip() else text)
+    return result
 
 
 def quoted(markdown: str) -> str:

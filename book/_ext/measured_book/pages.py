@@ -12,7 +12,6 @@ from sphinx.environment import BuildEnvironment
 from booktools.layout import Page
 from booktools.notebooks import notebook_text
 
-
 # A browser lets no page that was opened from a file read another file, so the search cannot show
 # summaries there; without this line it tries and fills the console with errors.
 NO_SUMMARIES_FROM_FILES = (
