@@ -21,7 +21,7 @@ from companion.splits import Split, Splits, TestSplit
 from companion.strategies import Adaptation, plan
 from companion.training import checkpoints
 from companion.training.features import compute_features
-from companion.training.loop import Run, interpolate_, join_processes
+from companion.training.loop import Processes, Run, interpolate_, join_processes
 from companion.training.recipe import Evaluation, History, Recipe, Result, learning_rate_factor
 
 __all__ = [
@@ -83,31 +83,39 @@ def fit(
     _check_data(splits)
     _warn_of_overlap(backbone, splits)
     adaptation = plan(strategy, (*backbone.group_names, layer_groups.HEAD))
-    processes = join_processes(device)
     with runtime.fork_seed(seed, "fit"):
-        model = _build_model(backbone, splits.train, adaptation, seed).to(processes.device)
-        before = layer_groups.fingerprints(model)
-        run = Run(
-            model=model,
-            adaptation=adaptation,
-            recipe=recipe,
-            seed=seed,
-            train=model.backbone.prepare(
-                splits.train,
-                augment=None if recipe.augment is None else recipe.augment.with_seed(seed),
-            ),
-            val=None if splits.val is None else model.backbone.prepare(splits.val),
-            processes=processes,
-            item_weights=_class_weights(splits.train, recipe, processes.device),
-            checkpoint_dir=None if checkpoint_dir is None else Path(checkpoint_dir),
-            checkpoint_every=checkpoint_every,
-            fingerprint=_run_fingerprint(before, splits, adaptation, recipe, seed),
-            progress=runtime.show_progress(progress),
-        )
-        if run.checkpoint_dir is not None:
+        run = _start_run(backbone, splits, adaptation, recipe, seed, join_processes(device))
+        before = layer_groups.fingerprints(run.model)
+        run.progress = runtime.show_progress(progress)
+        if checkpoint_dir is not None:
+            run.checkpoint_dir, run.checkpoint_every = Path(checkpoint_dir), checkpoint_every
+            run.fingerprint = _run_fingerprint(before, splits, adaptation, recipe, seed)
             checkpoints.check_writable(run.checkpoint_dir)
         run.carry_out()
     return _result(run, splits, before, time.perf_counter() - started)
+
+
+def _start_run(
+    backbone: Backbone,
+    splits: Splits,
+    adaptation: Adaptation,
+    recipe: Recipe,
+    seed: int,
+    processes: Processes,
+) -> Run:
+    """Return a run at its first step, with the model and the prepared data on their device."""
+    model = _build_model(backbone, splits.train, adaptation, seed).to(processes.device)
+    augment = None if recipe.augment is None else recipe.augment.with_seed(seed)
+    return Run(
+        model=model,
+        adaptation=adaptation,
+        recipe=recipe,
+        seed=seed,
+        train=model.backbone.prepare(splits.train, augment=augment),
+        val=None if splits.val is None else model.backbone.prepare(splits.val),
+        processes=processes,
+        item_weights=_class_weights(splits.train, recipe, processes.device),
+    )
 
 
 def _result(run: Run, splits: Splits, before: dict[str, str], seconds: float) -> Result:
