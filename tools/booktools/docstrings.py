@@ -45,7 +45,11 @@ class Name:
     @property
     def anchor(self) -> str:
         """Label of this name on the page of the interface."""
-        return f"api-{self.module}.{self.qualname}".replace("_", "-").replace(".", "-").lower()
+        return (
+            f"api-{self.kind}-{self.module}.{self.qualname}".replace("_", "-")
+            .replace(".", "-")
+            .lower()
+        )
 
     @property
     def sections(self) -> list[Section]:

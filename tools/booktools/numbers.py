@@ -26,7 +26,7 @@ FIGURE = re.compile(
 NOT_PROSE = re.compile(
     r"\{[A-Za-z][\w:.+-]*\}(`+).+?\1"  # roles: glue, cite, math, code
     r"|(`+)(?!`).+?\2"  # code
-    r"|\$\$.+?\$\$|\$[^$]+?\$"  # maths
+    r"|\$\$.+?\$\$|\$(?!\s)[^$]+?(?<!\s)\$(?!\d)"  # maths
     r"|(?<=\])\([^)]*\)"  # targets of links
     r"|https?://\S+",
     re.DOTALL,
@@ -54,11 +54,13 @@ def prose(page: Page) -> str:
     lines = [*(matter.get("objectives") or []), *(matter.get("prerequisites") or [])]
     lines += prose_lines(page.body.splitlines())
     for block in directives(page.body.splitlines()):
+        lines.append("")
         lines.append(str(block.options.get("alt") or ""))
         settings = block.options.get("mystnb") or {}
         lines.append(str((settings.get("figure") or {}).get("caption") or ""))
         lines.append(str((settings.get("image") or {}).get("alt") or ""))
-    return NOT_PROSE.sub(" ", re.sub(r"\s+", " ", " ".join(lines)))
+    paragraphs = re.split(r"\n\s*\n", "\n".join(lines))
+    return " ".join(NOT_PROSE.sub(" ", re.sub(r"\s+", " ", text)) for text in paragraphs)
 
 
 def literal_figures(page: Page, facts: list[Fact]) -> list[str]:

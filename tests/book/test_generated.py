@@ -1,0 +1,101 @@
+"""Pages written from the code: each paper leads to functions, chapters and tests, and back."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from booktools.bibliography import read_works
+from booktools.docstrings import modules, public_names, split_sections
+from booktools.generated import api, cited_keys, papers
+from booktools.layout import table_of_contents
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = public_names(ROOT)
+
+
+def test_every_reference_of_a_docstring_is_in_the_bibliography():
+    works = read_works(ROOT)
+    unknown = [
+        f"{name.module}.{name.qualname}: {key}"
+        for name in NAMES
+        for key in name.references
+        if key not in works
+    ]
+    assert unknown == []
+    assert sum(bool(name.references) for name in NAMES) >= 5
+
+
+def test_every_reference_section_names_a_key():
+    without = [
+        f"{name.module}.{name.qualname}"
+        for name in NAMES
+        if any(section.title == "Reference" for section in name.sections) and not name.references
+    ]
+    assert without == []
+
+
+def test_every_citation_of_a_page_is_in_the_bibliography():
+    works = read_works(ROOT)
+    pages = table_of_contents(ROOT)
+    assert {key for page in pages for key in cited_keys(page)} - set(works) == set()
+    assert any(cited_keys(page) for page in pages)
+
+
+def test_bibliography_is_sorted_and_every_work_can_be_found():
+    works = read_works(ROOT)
+    assert list(works) == sorted(works)
+    assert [key for key, work in works.items() if not work.title or work.year == "n.d."] == []
+
+
+def test_interface_page_names_everything_public():
+    page = api(ROOT, "book/appendix/api", ROOT)
+    headings = re.findall(r"^### `([\w.]+)`$", page, re.MULTILINE)
+    assert headings == [name.qualname for name in NAMES]
+    anchors = [name.anchor for name in NAMES]
+    assert len(anchors) == len(set(anchors)) > 20
+
+
+def test_every_public_name_has_a_docstring():
+    assert [f"{n.module}.{n.qualname}" for n in NAMES if not n.docstring] == []
+    assert len(modules(ROOT)) >= 15
+
+
+def test_table_of_papers_on_the_small_book(mini_book):
+    (mini_book / "tests" / "unit").mkdir(parents=True)
+    test = mini_book / "tests" / "unit" / "test_exercises.py"
+    test.write_text("from companion.exercises import check\n\n\ndef test_it():\n    check(1, 2)\n")
+    rows = papers(mini_book, "book/appendix/papers", mini_book).splitlines()
+    assert (
+        "| {cite:t}`kornblith2019better` | `exercises.check` | – | "
+        "`tests/unit/test_exercises.py` |" in rows
+    )
+    assert (
+        "| {cite:t}`hu2021lora` | – | [Does it build?](../vision/image-classification.md) | – |"
+        in rows
+    )
+
+
+def test_docstring_parts():
+    parts = split_sections(
+        "One line.\n\nArgs:\n    a: first\n        and on.\n\nReturns:\n    It.\n\n"
+        "Reference: hu2021lora, eq. 3"
+    )
+    assert [(part.title, part.lines) for part in parts] == [
+        ("", ("One line.",)),
+        ("Args", ("a: first", "    and on.")),
+        ("Returns", ("It.",)),
+        ("Reference", ("hu2021lora, eq. 3",)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("student1908probable", "Student (1908)"),
+        ("pan2010survey", "Pan and Yang (2010)"),
+        ("kumar2022finetuning", "Kumar et al. (2022)"),
+    ],
+)
+def test_works_are_named_by_authors_and_year(key, text):
+    assert text in read_works(ROOT)[key].textual()
