@@ -57,12 +57,14 @@ _MODULES = (
     "heads",
     "layer_groups",
     "adapters",
+    "model_files",
     "evaluation",
     "strategies",
     "training",
     "study",
     "report",
     "exercises",
+    "command_line",
 )
 
 

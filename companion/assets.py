@@ -253,8 +253,9 @@ def bundled_checksums() -> dict[str, str]:
 
 def broken_bundled() -> list[str]:
     """Return what is wrong with the files that ship with the package, one sentence each."""
-    problems = []
-    for name, sha256 in bundled_checksums().items():
+    checksums = bundled_checksums()
+    problems = [] if checksums else [f"{CHECKSUMS} is missing or empty"]
+    for name, sha256 in checksums.items():
         path = BUNDLED / name
         if not path.is_file():
             problems.append(f"{name} is missing")

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from companion.datasets import digits, fashion_mnist, folder, pets
-from companion.datasets.base import LOADERS, Loader, Source, register_dataset
+from companion.datasets import digits, fashion_mnist, folder, glyphs, pets
+from companion.datasets.base import FILES, LOADERS, Loader, Source, register_dataset
 from companion.registry import DATASETS
 from companion.splits import Splits, draw
 
-__all__ = ["LOADERS", "Loader", "Source", "load_dataset", "register_dataset"]
+__all__ = ["FILES", "LOADERS", "Loader", "Source", "load_dataset", "register_dataset"]
 
 
 def load_dataset(
@@ -52,6 +52,7 @@ def load_dataset(
 
 
 register_dataset(digits.CARD, digits.load)
+register_dataset(glyphs.CARD, glyphs.load)
 register_dataset(folder.CARD, folder.load)
-register_dataset(fashion_mnist.CARD, fashion_mnist.load)
+register_dataset(fashion_mnist.CARD, fashion_mnist.load, files=fashion_mnist.FILES)
 register_dataset(pets.CARD, pets.load)

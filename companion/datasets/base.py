@@ -9,10 +9,11 @@ from pathlib import Path
 import torch
 
 from companion import checks, runtime
+from companion.assets import RemoteFile
 from companion.registry import DATASETS, DatasetCard
 from companion.splits import Split, TestSplit
 
-__all__ = ["LOADERS", "Loader", "Source", "refuse_path", "register_dataset", "stand_in"]
+__all__ = ["FILES", "LOADERS", "Loader", "Source", "refuse_path", "register_dataset", "stand_in"]
 
 REHEARSAL_PER_CLASS = 20
 REHEARSAL_TEST = 8
@@ -39,20 +40,25 @@ class Source:
 
 Loader = Callable[[Path | None], Source]
 LOADERS: dict[str, Loader] = {}
+FILES: dict[str, tuple[RemoteFile, ...]] = {}
 
 
-def register_dataset(card: DatasetCard, loader: Loader) -> None:
+def register_dataset(
+    card: DatasetCard, loader: Loader, *, files: tuple[RemoteFile, ...] = ()
+) -> None:
     """Make a dataset known by its card's name.
 
     Args:
         card: what is known of it.
         loader: called with the reader's `path` (or `None`), returns pool and test.
+        files: the public files that the loader fetches.
 
     Raises:
         CompanionError: the name is taken.
     """
     DATASETS.add(card)
     LOADERS[card.name] = loader
+    FILES[card.name] = files
 
 
 def refuse_path(card: DatasetCard, path: Path | None) -> None:

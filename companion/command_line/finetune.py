@@ -1,0 +1,198 @@
+"""`finetune FOLDER`: the strategy ladder, compared honestly on the reader's own images."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from companion import checks, runtime
+
+if TYPE_CHECKING:
+    from companion.heads import Model
+    from companion.splits import Splits
+    from companion.study import Row, Run, Study
+    from companion.training import Recipe
+
+__all__ = ["add_parser", "best_row", "report_page", "run"]
+
+MODEL, STUDY, REPORT = "model.safetensors", "study.json", "report.md"
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command `finetune` to the parser.
+
+    Args:
+        commands: what `add_subparsers` returned.
+
+    Modifies: `commands`.
+    """
+    parser = commands.add_parser("finetune", help="compare strategies on a folder of images")
+    add = parser.add_argument
+    add("folder", help="one folder of images a class, or train, val and test with such folders")
+    add("--backbone", default="glyphnet", help="name of the backbone (default: glyphnet)")
+    add(
+        "--strategies",
+        nargs="+",
+        default=["scratch", "probe", "lp_ft"],
+        metavar="NAME",
+        help="default: scratch probe lp_ft",
+    )
+    add("--seeds", type=int, default=5, help="how many draws (default: 5, the fewest for a claim)")
+    add("--labels-per-class", type=int, metavar="K", help="budget a class (default: all)")
+    add("--epochs", type=int, help="passes over the images (default: the recipe's)")
+    add("--min-steps", type=int, help="fewest optimizer steps (default: the recipe's)")
+    add("--learning-rate", type=float, help="of a whole network (default: the recipe's)")
+    add("--balanced", action="store_true", help="weigh rare classes as much as common ones")
+    add("--device", help="such as cpu or cuda (default: the best there is)")
+    add("--out", default="finetuned", metavar="DIR", help="where to write (default: finetuned)")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Compare the strategies, choose one on val, write study, model and report."""
+    from companion import compare, load_backbone, load_dataset
+    from companion.model_files import save_model
+    from companion.report import study_table
+    from companion.training.checkpoints import check_writable
+
+    out = Path(options.out)
+    seeds = range(checks.positive_int("--seeds", options.seeds))
+    recipe = _recipe(options)
+    check_writable(out)
+    splits = load_dataset("folder", path=options.folder, labels_per_class=options.labels_per_class)
+    _check_can_choose(splits)
+    study = compare(
+        load_backbone(options.backbone),
+        splits,
+        strategies=options.strategies,
+        seeds=seeds,
+        recipe=recipe,
+        device=options.device,
+        path=out / STUDY,
+        keep_models=True,
+    )
+    best = best_row(study)
+    chosen, model = _trained(study, best, splits, recipe, options)
+    save_model(model, out / MODEL, notes={"strategy": best.strategy, "seed": str(chosen.seed)})
+    runtime.atomic_write(out / REPORT, report_page(study, splits, best, chosen))
+    print(study_table(study))
+    print(f"\n{_choice(best)}\nWritten: {out / MODEL}, {out / STUDY}, {out / REPORT}")
+    return 0
+
+
+def _recipe(options: argparse.Namespace) -> Recipe:
+    """Return the default recipe with what was asked for."""
+    from companion.training import Recipe
+
+    asked = {
+        "epochs": options.epochs,
+        "min_steps": options.min_steps,
+        "learning_rate": options.learning_rate,
+        "class_weights": "balanced" if options.balanced else None,
+    }
+    return Recipe(**{name: value for name, value in asked.items() if value is not None})
+
+
+def _check_can_choose(splits: Splits) -> None:
+    """Refuse a budget that leaves no val to choose a strategy by."""
+    if splits.val is None:
+        checks.fail(
+            "--labels-per-class",
+            got=splits.labels_per_class,
+            expected="5 or more: a smaller budget has no val to choose a strategy by",
+            do="label more images, or leave the option out to use all",
+        )
+
+
+def best_row(study: Study) -> Row:
+    """Return the strategy with the best mean on val; test is not looked at.
+
+    Args:
+        study: with val in every run of a strategy.
+
+    Raises:
+        CompanionError: no strategy has a val.
+    """
+    rows = [row for row in study.rows() if row.val is not None and not math.isnan(row.val)]
+    checks.non_empty("strategies with a val", rows, do="use 5 labels a class or more")
+    return max(rows, key=lambda row: row.val or 0.0)
+
+
+def _trained(
+    study: Study, best: Row, splits: Splits, recipe: Recipe, options: argparse.Namespace
+) -> tuple[Run, Model]:
+    """Return the run of the best strategy that is best on its val, with its model.
+
+    A study that was resumed has lost the models of its older runs: the run is trained again.
+    """
+    from companion import fit, load_backbone
+
+    runs = [study.run(best.strategy, seed, best.labels_per_class) for seed in study.seeds]
+    chosen = max(runs, key=lambda run: run.val or 0.0)
+    if chosen.key in study.models:
+        return chosen, study.models[chosen.key]
+    result = fit(
+        load_backbone(options.backbone),
+        splits.redraw(seed=chosen.seed),
+        strategy=chosen.strategy,
+        seed=chosen.seed,
+        recipe=recipe,
+        device=options.device,
+    )
+    return chosen, result.model
+
+
+def _choice(best: Row) -> str:
+    """Return the choice and what may be expected of it, in one sentence."""
+    from companion.report import format_fraction, format_interval
+
+    return (
+        f"Chosen on val: {best.strategy}, accuracy {format_fraction(best.val)} there. "
+        f"On test, which was not used to choose, {format_fraction(best.mean)} over "
+        f"{len(best.values)} draws (other test images: {format_interval(best.items_interval)})."
+    )
+
+
+def report_page(study: Study, splits: Splits, best: Row, chosen: Run) -> str:
+    """Return the report of a comparison as one page of Markdown.
+
+    Args:
+        study: the comparison.
+        splits: what it was made on.
+        best: the strategy that was chosen on val.
+        chosen: the run whose model was saved.
+    """
+    from companion.report import effects_table, study_table
+
+    sizes = {"train": splits.train, "val": splits.val, "test": splits.test}
+    counted = ", ".join(f"{name} {len(part)}" for name, part in sizes.items() if part is not None)
+    few = "" if len(study.seeds) >= 5 else "Fewer than five seeds: points, not claims.\n\n"
+    return f"""# Fine-tuning {splits.card.title}
+
+Images from `{splits.card.source}`, {len(splits.card.classes)} classes
+({", ".join(splits.card.classes)}); images: {counted}. Train and val are drawn anew for every seed;
+test stays the same and was read once, after all choices.
+
+{study_table(study)._repr_markdown_()}
+
+{effects_table(study)._repr_markdown_()}
+
+{few}{_choice(best)}
+
+`{MODEL}` is the run of {chosen.strategy} with seed {chosen.seed}, the best of its draws on val.
+To use it:
+
+```python
+import companion
+from companion.datasets.image_files import ImageFiles
+from companion.model_files import load_model
+from companion.splits import Split
+
+model = load_model("{MODEL}")
+paths = ["one.jpg", "two.jpg"]
+images = Split("new", ImageFiles(paths), [0] * len(paths), paths, model.classes)
+predictions = companion.evaluation.predict(model, images)
+```
+"""

@@ -1,0 +1,115 @@
+"""Saves a trained model as one safetensors file, and loads it again."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NoReturn
+
+from companion import assets, checks, runtime
+from companion.adapters import merge_
+from companion.backbones import Backbone, load_backbone
+from companion.heads import HEADS, Head, Model
+
+__all__ = ["load_model", "save_model"]
+
+FORMAT = "companion model 1"
+
+
+def save_model(model: Model, path: str | Path, *, notes: Mapping[str, str] | None = None) -> Path:
+    """Write a model's weights, with what is needed to build it again.
+
+    LoRA's corrections are added to the weights first, so that the file fits the plain backbone.
+
+    Args:
+        model: the model; it stays as it is.
+        path: where to; the ending is `.safetensors`.
+        notes: anything else to keep with the weights, such as the strategy.
+
+    Returns:
+        The path.
+
+    Raises:
+        CompanionError: no permission, or no room; the file that was there is untouched.
+    """
+    from safetensors.torch import save
+
+    merged = copy.deepcopy(model)
+    merge_(merged)
+    weights = {
+        name.replace(".base_layer.", "."): tensor.detach().cpu().contiguous()
+        for name, tensor in merged.state_dict().items()
+        if ".lora_" not in name
+    }
+    facts = {
+        "format": FORMAT,
+        "backbone": model.backbone.name,
+        "task": _task(model.head),
+        "classes": json.dumps(model.classes),
+    }
+    return runtime.atomic_write(path, save(weights, metadata=dict(notes or {}) | facts))
+
+
+def load_model(path: str | Path, *, backbone: Backbone | None = None) -> Model:
+    """Load a model that `save_model` wrote.
+
+    Args:
+        path: the file.
+        backbone: the architecture, where it is not registered or needs options such as another
+            image size; its weights are replaced. `None` loads it by the name in the file.
+
+    Returns:
+        The model, in evaluation mode on the CPU.
+
+    Raises:
+        CompanionError: no such file, not a model of this format, or another backbone.
+    """
+    facts = _facts(checks.existing_file("model", path))
+    if backbone is None:
+        backbone = load_backbone(facts["backbone"], pretrained=False)
+    if backbone.name != facts["backbone"]:
+        checks.fail(
+            "backbone",
+            got=repr(backbone.name),
+            expected=repr(facts["backbone"]),
+            do="load that one",
+        )
+    classes = tuple(json.loads(facts["classes"]))
+    head = HEADS[facts["task"]](backbone.feature_dim, len(classes))
+    model = Model(copy.deepcopy(backbone), head, classes)
+    try:
+        model.load_state_dict(assets.load_weights(path))
+    except RuntimeError as error:
+        _refuse(Path(path), f"weights that do not fit: {str(error).splitlines()[-1].strip()}")
+    return model.eval()
+
+
+def _task(head: Head) -> str:
+    """Return the task of a head."""
+    return next(task for task, kind in HEADS.items() if type(head) is kind)
+
+
+def _facts(path: Path) -> dict[str, str]:
+    """Return what a file says of the model that it holds."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts: dict[str, str] = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        _refuse(path, str(error))
+    if facts.get("format") != FORMAT:
+        _refuse(path, f"the format {facts.get('format')!r}")
+    return facts
+
+
+def _refuse(path: Path, got: str) -> NoReturn:
+    """Raise the error for a file that is no saved model."""
+    checks.fail(
+        f"model {path}",
+        got=got,
+        expected=f"a file that `save_model` wrote ({FORMAT})",
+        do="save the model again",
+    )
