@@ -1,6 +1,6 @@
 """Record studies that are too long to run in a chapter, and list those to be recorded again.
 
-    python tools/studies.py run                 record what is missing or stale; goes on where it stopped
+    python tools/studies.py run                 record what is missing or stale, resuming
     python tools/studies.py run --only PATH     only this config (or those in this folder)
     python tools/studies.py run --force         also what is fresh
     python tools/studies.py stale               list what is to be recorded again, and why
