@@ -182,7 +182,8 @@ def show_images(
         if position < len(images):
             _draw_image(place, images[position])
             title, is_wrong = _title(position, labels, predictions, classes)
-            place.set_title(title, fontsize=8, color=palette()["vermilion"] if is_wrong else "black")
+            colour = palette()["vermilion"] if is_wrong else "black"
+            place.set_title(title, fontsize=8, color=colour)
     titles = [_title(i, labels, predictions, classes)[0] for i in range(len(images))]
     named = "; ".join(title.replace("\n", " ") for title in titles[:20] if title)
     return finish(figure, alt=f"{len(images)} images{': ' + named if named else ''}.")
