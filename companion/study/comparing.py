@@ -83,6 +83,7 @@ def compare(
     adaptations = as_plans(backbone, strategies)
     config = as_config(backbone, splits, adaptations, as_seeds(seeds), budgets, recipes)
     study = _resumed(_empty_study(backbone, splits, adaptations, config), path)
+    study = _opened(study, splits)
     with _bar(study, progress) as bar:
         for run, model in _remaining(study, backbone, splits, adaptations, recipes, device):
             models = {**study.models, run.key: model} if keep_models and model else study.models
@@ -205,26 +206,26 @@ def _draw(splits: Splits, seed: int, budget: int | None) -> Splits:
 def _empty_study(
     backbone: Backbone, splits: Splits, adaptations: dict[str, Adaptation], config: dict[str, Any]
 ) -> Study:
-    """Return the study before its first run."""
-    empty = Study(config, TestItems("", splits.test.task, (), (), None), ())
-    test = splits.test.open(empty.reading)
-    _, sizes = item_errors(test.task, test.labels, test.labels)
-    items = TestItems(
-        fingerprint=splits.test.fingerprint,
-        task=test.task,
-        classes=test.classes,
-        sizes=tuple(sizes.tolist()),
-        labels=_class_ids(test.labels) if test.task == "classification" else None,
-    )
-    return dataclasses.replace(
-        empty,
-        items=items,
+    """Return the study before its first run and before it has opened the test set."""
+    return Study(
+        config=config,
+        items=TestItems(splits.test.fingerprint, splits.test.task, splits.test.classes, (), None),
+        runs=(),
         dependencies=hash_dependencies(
             backbone=backbone.name, dataset=splits.card.name, strategies=adaptations
         ),
         versions=runtime.versions(),
         machine=describe_machine(),
     )
+
+
+def _opened(study: Study, splits: Splits) -> Study:
+    """Return the study with what its runs are judged on; from here on the test set is read."""
+    test = splits.test.open(study.reading)
+    _, sizes = item_errors(test.task, test.labels, test.labels)
+    labels = _class_ids(test.labels) if test.task == "classification" else None
+    items = dataclasses.replace(study.items, sizes=tuple(sizes.tolist()), labels=labels)
+    return dataclasses.replace(study, items=items)
 
 
 def _resumed(study: Study, path: str | Path | None) -> Study:

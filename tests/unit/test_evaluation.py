@@ -564,7 +564,8 @@ def test_certainty_that_is_right_is_calibrated_and_wrong_certainty_is_not():
 
 
 def test_bins_hold_every_item_once_and_empty_ones_say_so():
-    probabilities = torch.tensor([[1.0, 0.0], [0.6, 0.4], [0.5, 0.5]])
+    rows = [[1.0, 0.0], [0.6, 0.4], [0.5, 0.5]]
+    probabilities = torch.tensor(rows, dtype=torch.float64)
     bins = evaluation.reliability_bins(probabilities, torch.tensor([0, 1, 0]), num_bins=10)
     assert [row.num_items for row in bins] == [0, 0, 0, 0, 1, 1, 0, 0, 0, 1]
     assert math.isnan(bins[0].accuracy)
