@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from companion import checks, runtime
 
 if TYPE_CHECKING:
+    from companion.backbones import Backbone
     from companion.heads import Model
     from companion.splits import Splits
     from companion.study import Row, Run, Study
@@ -61,10 +62,11 @@ def run(options: argparse.Namespace) -> int:
     seeds = range(checks.positive_int("--seeds", options.seeds))
     recipe = _recipe(options)
     check_writable(out)
+    backbone = load_backbone(options.backbone)
     splits = load_dataset("folder", path=options.folder, labels_per_class=options.labels_per_class)
     _check_can_choose(splits)
     study = compare(
-        load_backbone(options.backbone),
+        backbone,
         splits,
         strategies=options.strategies,
         seeds=seeds,
@@ -74,10 +76,10 @@ def run(options: argparse.Namespace) -> int:
         keep_models=True,
     )
     best = best_row(study)
-    chosen, model = _trained(study, best, splits, recipe, options)
+    chosen, model = _trained(study, best, backbone, splits, recipe, options.device)
     save_model(model, out / MODEL, notes={"strategy": best.strategy, "seed": str(chosen.seed)})
     runtime.atomic_write(out / REPORT, report_page(study, splits, best, chosen))
-    print(study_table(study))
+    print(study_table(study, caption=_caption(study, splits)))
     print(f"\n{_choice(best)}\nWritten: {out / MODEL}, {out / STUDY}, {out / REPORT}")
     return 0
 
@@ -121,27 +123,37 @@ def best_row(study: Study) -> Row:
 
 
 def _trained(
-    study: Study, best: Row, splits: Splits, recipe: Recipe, options: argparse.Namespace
+    study: Study,
+    best: Row,
+    backbone: Backbone,
+    splits: Splits,
+    recipe: Recipe,
+    device: str | None,
 ) -> tuple[Run, Model]:
     """Return the run of the best strategy that is best on its val, with its model.
 
     A study that was resumed has lost the models of its older runs: the run is trained again.
     """
-    from companion import fit, load_backbone
+    from companion import fit
 
     runs = [study.run(best.strategy, seed, best.labels_per_class) for seed in study.seeds]
     chosen = max(runs, key=lambda run: run.val or 0.0)
     if chosen.key in study.models:
         return chosen, study.models[chosen.key]
     result = fit(
-        load_backbone(options.backbone),
+        backbone,
         splits.redraw(seed=chosen.seed),
         strategy=chosen.strategy,
         seed=chosen.seed,
         recipe=recipe,
-        device=options.device,
+        device=device,
     )
     return chosen, result.model
+
+
+def _caption(study: Study, splits: Splits) -> str:
+    """Return what the table shows."""
+    return f"{study.config['backbone']} on {splits.card.title}"
 
 
 def _choice(best: Row) -> str:
@@ -175,7 +187,7 @@ Images from `{splits.card.source}`, {len(splits.card.classes)} classes
 ({", ".join(splits.card.classes)}); images: {counted}. Train and val are drawn anew for every seed;
 test stays the same and was read once, after all choices.
 
-{study_table(study)._repr_markdown_()}
+{study_table(study, caption=_caption(study, splits))._repr_markdown_()}
 
 {effects_table(study)._repr_markdown_()}
 
@@ -194,5 +206,6 @@ model = load_model("{MODEL}")
 paths = ["one.jpg", "two.jpg"]
 images = Split("new", ImageFiles(paths), [0] * len(paths), paths, model.classes)
 predictions = companion.evaluation.predict(model, images)
+names = [model.classes[label] for label in predictions.labels]
 ```
 """

@@ -500,18 +500,5 @@ def test_pets_are_found_where_they_lie(tmp_path, monkeypatch, place):
     assert drawn.train.inputs[0].shape == (3, 10, 12)
 
 
-def test_pets_without_a_network(tmp_path, monkeypatch):
-    from torchvision.datasets import OxfordIIITPet
-
-    def no_network(self):
-        raise OSError("no network")
-
-    monkeypatch.delenv("COMPANION_DATA", raising=False)
-    monkeypatch.setenv("COMPANION_CACHE", str(tmp_path))
-    monkeypatch.setattr(OxfordIIITPet, "_download", no_network)
-    with pytest.raises(CompanionError, match=r"dataset 'pets': got no network.*unpack both in"):
-        load_dataset("pets")
-
-
 def test_sources_are_not_grouped_unless_they_say_so():
     assert Source(digits.load().pool, digits.load().test, digits.CARD).grouped is False
