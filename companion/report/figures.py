@@ -103,7 +103,7 @@ def plot_confusion(scores: Scores) -> Figure:
     shares = counts.double() / counts.sum(dim=1, keepdim=True).clamp(min=1)
     figure, axes = new_figure(figsize=figure_size(width=0.85, ratio=0.85))
     axes = axes[0, 0]
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    image = axes.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1)
     axes.grid(visible=False)
     ticks = range(len(scores.classes))
     axes.set_xticks(ticks, scores.classes, rotation=90 if _are_long(scores.classes) else 0)
@@ -194,9 +194,9 @@ def _draw_image(axes: Axes, image: Tensor) -> None:
     pixels = torch.as_tensor(image).detach().cpu()
     if pixels.shape[0] == 1:
         limit = 255 if pixels.dtype == torch.uint8 else 1
-        axes.imshow(pixels[0], cmap="gray", vmin=0, vmax=limit)
+        axes.imshow(pixels[0].numpy(), cmap="gray", vmin=0, vmax=limit)
     else:
-        axes.imshow(pixels.permute(1, 2, 0))
+        axes.imshow(pixels.permute(1, 2, 0).numpy())
 
 
 def _title(

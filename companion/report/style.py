@@ -100,6 +100,8 @@ def alt_text(figure: Figure) -> str:
 def new_figure(rows: int = 1, columns: int = 1, **options: Any) -> tuple[Figure, Any]:
     """Return a figure in the book's style and an array of its axes, (rows, columns).
 
+    It is taken from pyplot's list at once: a notebook shows what a cell returns, once.
+
     Args:
         rows: rows of axes.
         columns: columns of axes.
@@ -110,19 +112,19 @@ def new_figure(rows: int = 1, columns: int = 1, **options: Any) -> tuple[Figure,
     options.setdefault("figsize", figure_size())
     with plt.rc_context(_STYLE):
         figure, axes = plt.subplots(rows, columns, squeeze=False, layout="constrained", **options)
+    plt.close(figure)
     return figure, axes
 
 
 def finish(figure: Figure, *, alt: str) -> Figure:
-    """Give a figure its words and take it from pyplot's list, so that it is shown once.
+    """Give a figure its words.
 
     Args:
         figure: the figure.
         alt: what it shows, in words.
-    """
-    import matplotlib.pyplot as plt
 
-    plt.close(figure)
+    Modifies: `figure`.
+    """
     figure.set_label(alt)
     return figure
 
