@@ -1,0 +1,1 @@
+"""Speed and memory beside other libraries: ratios, measured in one run. See README.md."""
