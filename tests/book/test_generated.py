@@ -7,7 +7,7 @@ import pytest
 
 from booktools.bibliography import read_works
 from booktools.docstrings import modules, public_names, split_sections
-from booktools.generated import api, cited_keys, papers
+from booktools.generated import api, cited_keys, papers, wrapped
 from booktools.layout import table_of_contents
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,7 +50,7 @@ def test_bibliography_is_sorted_and_every_work_can_be_found():
 
 def test_interface_page_names_everything_public():
     page = api(ROOT, "book/appendix/api", ROOT)
-    headings = re.findall(r"^### `([\w.]+)`$", page, re.MULTILINE)
+    headings = re.findall(r"^####? `([\w.]+)`$", page, re.MULTILINE)
     assert headings == [name.qualname for name in NAMES]
     anchors = [name.anchor for name in NAMES]
     assert len(anchors) == len(set(anchors)) > 20
@@ -68,7 +68,7 @@ def test_table_of_papers_on_the_small_book(mini_book):
     rows = papers(mini_book, "book/appendix/papers", mini_book).splitlines()
     assert (
         "| {cite:t}`kornblith2019better` | `exercises.check` | – | "
-        "`tests/unit/test_exercises.py` |" in rows
+        "`unit/test_exercises.py` |" in rows
     )
     assert (
         "| {cite:t}`hu2021lora` | – | [Does it build?](../vision/image-classification.md) | – |"
@@ -87,6 +87,21 @@ def test_docstring_parts():
         ("Returns", ("It.",)),
         ("Reference", ("hu2021lora, eq. 3",)),
     ]
+
+
+@pytest.mark.parametrize(
+    ("signature", "shown"),
+    [
+        ("f(a, b) -> int", "f(a, b) -> int"),
+        (
+            "f(first: dict[str, int], *, second: tuple[int, ...] = (1, 2)) -> dict[str, int]",
+            "f(\n    first: dict[str, int],\n    *,\n    second: tuple[int, ...] = (1, 2),\n"
+            ") -> dict[str, int]",
+        ),
+    ],
+)
+def test_long_signatures_have_one_argument_a_line(signature, shown):
+    assert wrapped(signature) == shown
 
 
 @pytest.mark.parametrize(

@@ -29,10 +29,10 @@ class Name:
     """A public function, class or method.
 
     Args:
-        module: dotted module.
+        module: dotted module that a reader imports it from: the package where it exports the name.
         qualname: name inside the module, `Class.method` for methods.
-        kind: `function`, `class` or `method`.
-        signature: as it would be typed, without the name; empty for classes without `__init__`.
+        kind: `function`, `class`, `method` or `property`.
+        signature: as it would be typed, without the name and without `self`.
         docstring: cleaned text, `""` where there is none.
     """
 
@@ -84,31 +84,55 @@ def split_sections(docstring: str) -> list[Section]:
     ]
 
 
-def modules(root: Path) -> list[tuple[str, Path]]:
-    """Return the package's public modules, dotted name and path, sorted by name."""
+def modules(root: Path) -> list[tuple[str, list[Path]]]:
+    """Return the package's modules as readers see them: dotted name and the files behind it.
+
+    A folder with an `__init__.py` is one module, made of all its files.
+    """
+    package = root / "companion"
     found = []
-    for path in sorted((root / "companion").rglob("*.py")):
-        relative = path.relative_to(root).with_suffix("")
-        if "__pycache__" in path.parts or "assets" in relative.parts:
+    for path in sorted(package.iterdir()):
+        if path.name.startswith("_") or path.name == "assets":
             continue
-        parts = [part for part in relative.parts if part != "__init__"]
-        if not any(part.startswith("_") for part in parts):
-            found.append((".".join(parts), path))
+        name = f"companion.{path.stem}"
+        if path.suffix == ".py":
+            found.append((name, [path]))
+        elif (path / "__init__.py").is_file():
+            found.append((name, sorted(path.rglob("*.py"))))
     return found
 
 
-def module_docstring(path: Path) -> str:
-    """Return the text at the top of a module."""
-    return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+def module_docstring(paths: list[Path]) -> str:
+    """Return the text at the top of a module, of its `__init__.py` if it is a folder."""
+    first = next((path for path in paths if path.name == "__init__.py"), paths[0])
+    return ast.get_docstring(_parsed(first)) or ""
 
 
 def public_names(root: Path) -> list[Name]:
-    """Return every public function, class and method that the package defines."""
-    return [
-        name
-        for module, path in modules(root)
-        for name in _names(module, ast.parse(path.read_text(encoding="utf-8")))
-    ]
+    """Return every public function, class, method and property that readers can import."""
+    return [name for module, paths in modules(root) for name in _names_of(module, paths)]
+
+
+def _parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def _names_of(module: str, paths: list[Path]) -> Iterator[Name]:
+    exported = None
+    if paths[0].parent.name != "companion":
+        exported = exports(next(path for path in paths if path.name == "__init__.py"))
+    for path in paths:
+        for name in _names(module, _parsed(path)):
+            if exported is None or name.qualname.partition(".")[0] in exported:
+                yield name
+
+
+def exports(path: Path) -> set[str]:
+    """Return the names in a module's `__all__`."""
+    for node in _parsed(path).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return set(ast.literal_eval(node.value))
+    return set()
 
 
 def _names(module: str, tree: ast.Module) -> Iterator[Name]:
@@ -126,24 +150,38 @@ def _is_public(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> b
 def _function(
     module: str, qualname: str, kind: str, node: ast.FunctionDef | ast.AsyncFunctionDef
 ) -> Name:
-    returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
-    signature = f"({ast.unparse(node.args)}){returns}"
+    returns = ast.unparse(node.returns) if node.returns else ""
+    if kind == "property":
+        signature = f": {returns}" if returns else ""
+    else:
+        signature = _arguments(node.args) + (f" -> {returns}" if returns else "")
     return Name(module, qualname, kind, signature, ast.get_docstring(node) or "")
+
+
+def _arguments(arguments: ast.arguments) -> str:
+    text = ast.unparse(arguments)
+    return "(" + re.sub(r"^(self|cls)(, |$)", "", text) + ")"
 
 
 def _class(module: str, node: ast.ClassDef) -> Iterator[Name]:
     methods = [child for child in node.body if isinstance(child, ast.FunctionDef)]
     initial = next((method for method in methods if method.name == "__init__"), None)
-    signature = f"({ast.unparse(initial.args)})" if initial else _dataclass_signature(node)
+    signature = _arguments(initial.args) if initial else _dataclass_signature(node)
     yield Name(module, node.name, "class", signature, ast.get_docstring(node) or "")
     for method in methods:
         if _is_public(method) and ast.get_docstring(method):
-            yield _function(module, f"{node.name}.{method.name}", "method", method)
+            decorators = [ast.unparse(decorator) for decorator in method.decorator_list]
+            kind = "property" if any("property" in name for name in decorators) else "method"
+            yield _function(module, f"{node.name}.{method.name}", kind, method)
 
 
 def _dataclass_signature(node: ast.ClassDef) -> str:
     decorators = " ".join(ast.unparse(decorator) for decorator in node.decorator_list)
     if "dataclass" not in decorators:
         return ""
-    fields = [ast.unparse(child) for child in node.body if isinstance(child, ast.AnnAssign)]
+    fields = [
+        ast.unparse(child)
+        for child in node.body
+        if isinstance(child, ast.AnnAssign) and not ast.unparse(child.target).startswith("_")
+    ]
     return f"({', '.join(fields)})"

@@ -10,13 +10,21 @@ from pathlib import Path
 from textwrap import dedent
 
 from booktools.cards import chapter_table
-from booktools.docstrings import Name, module_docstring, modules, public_names
+from booktools.docstrings import (
+    Name,
+    Section,
+    module_docstring,
+    modules,
+    public_names,
+    split_sections,
+)
 from booktools.layout import Page, chapters, table_of_contents
 from booktools.public_address import address, launch_sentence
 from booktools.results import cost
 
 Part = Callable[[Path, str, Path], str]
 CITED = re.compile(r"\{cite(?::[a-z]+)?\}`([^`]+)`")
+WIDEST = 78
 LIST_ITEM = re.compile(r"^(\*{0,2}[\w.]+(?: \([^)]*\))?):\s+(.*)$")
 
 
@@ -29,21 +37,43 @@ def api(root: Path, docname: str, results: Path) -> str:
     for name in public_names(root):
         by_module.setdefault(name.module, []).append(name)
     blocks = []
-    for module, path in modules(root):
+    for module, paths in modules(root):
         if module not in by_module:
             continue
-        blocks += [f"## `{module}`", _prose(module_docstring(path).splitlines())]
+        blocks += [f"## `{module}`", _docstring(split_sections(module_docstring(paths)))]
         blocks += [_entry(name) for name in by_module[module]]
     return "\n\n".join(blocks)
 
 
 def _entry(name: Name) -> str:
-    lines = [f"({name.anchor})=", f"### `{name.qualname}`", ""]
-    word = {"class": "class ", "function": "", "method": ""}[name.kind]
-    lines += ["```python", f"{word}{name.qualname}{name.signature}", "```", ""]
-    for section in name.sections:
-        lines += [_section(section.title, list(section.lines)), ""]
-    return "\n".join(lines)
+    level = "###" if name.kind in ("class", "function") else "####"
+    word = "class " if name.kind == "class" else ""
+    lines = [f"({name.anchor})=", f"{level} `{name.qualname}`", ""]
+    lines += ["```python", wrapped(f"{word}{name.qualname}{name.signature}"), "```", ""]
+    return "\n".join([*lines, _docstring(name.sections)])
+
+
+def wrapped(signature: str) -> str:
+    """Return a long signature with one argument a line."""
+    if len(signature) <= WIDEST or "(" not in signature:
+        return signature
+    start, pieces, depth = signature.index("(") + 1, [""], 0
+    end = start
+    for end in range(start, len(signature)):
+        character = signature[end]
+        depth += (character in "([{") - (character in ")]}")
+        if depth < 0:
+            break
+        if character == "," and depth == 0:
+            pieces.append("")
+        else:
+            pieces[-1] += character
+    inside = "".join(f"    {piece.strip()},\n" for piece in pieces)
+    return f"{signature[:start]}\n{inside}{signature[end:]}"
+
+
+def _docstring(sections: list[Section]) -> str:
+    return "\n\n".join(_section(part.title, list(part.lines)) for part in sections)
 
 
 def _section(title: str, lines: list[str]) -> str:
@@ -73,8 +103,8 @@ def _items(lines: list[str]) -> list[str]:
 
 
 def _literal(text: str) -> str:
-    """Keep what Markdown would read as markup outside code spans as plain characters."""
-    pieces = re.split(r"(`+[^`]+`+)", text)
+    """Keep what Markdown would read as markup outside code and maths as plain characters."""
+    pieces = re.split(r"(`+[^`]+`+|\$(?!\s)[^$\n]+(?<!\s)\$)", text)
     return "".join(
         piece if index % 2 else re.sub(r"([*_\[\]{}<>$|#])", r"\\\1", piece)
         for index, piece in enumerate(pieces)
@@ -108,7 +138,8 @@ def papers(root: Path, docname: str, results: Path) -> str:
         cells.append(", ".join(_name_link(name, pages, docname) for name in functions))
         citing = [page for page in pages if key in cited_keys(page)]
         cells.append(", ".join(_page_link(page, docname) for page in citing))
-        cells.append(", ".join(f"`{path}`" for path in _tests_of(functions, tests)))
+        testing = [path.removeprefix("tests/") for path in _tests_of(functions, tests)]
+        cells.append(", ".join(f"`{path}`" for path in testing))
         lines.append("| " + " | ".join(cell or "–" for cell in cells) + " |")
     return "\n".join(lines)
 
