@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from companion import checks
 from companion.registry import STRATEGIES, StrategyCard
@@ -71,17 +72,18 @@ class Adaptation:
 
 
 Planner = Callable[[Sequence[str]], Adaptation]
+PlannerType = TypeVar("PlannerType", bound=Callable[..., Adaptation])
 _PLANNERS: dict[str, Planner] = {}
 
 
-def register_strategy(card: StrategyCard) -> Callable[[Planner], Planner]:
+def register_strategy(card: StrategyCard) -> Callable[[PlannerType], PlannerType]:
     """Return a decorator that makes a planner known by its card's name.
 
     Raises:
         CompanionError: the name is taken.
     """
 
-    def add(planner: Planner) -> Planner:
+    def add(planner: PlannerType) -> PlannerType:
         STRATEGIES.add(card)
         _PLANNERS[card.name] = planner
         return planner
