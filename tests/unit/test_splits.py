@@ -103,6 +103,7 @@ def test_subset_of_lists_and_label_rows_and_groups():
     ("fields", "message"),
     [
         ({"labels": [0, 3]}, r"labels of split 'train': got label 3; expected 0\.\.1"),
+        ({"labels": [0, 2]}, r"got label 2; expected 0\.\.1 for 2 classes"),
         ({"labels": [0, -1]}, r"labels of split 'train': got label -1"),
         ({"labels": [0.0, 1.0]}, r"labels: got torch.float32.*class ids"),
         ({"labels": [[0], [1]]}, r"labels: got .*shape \(2, 1\)"),
@@ -111,6 +112,7 @@ def test_subset_of_lists_and_label_rows_and_groups():
         ({"ids": ["1", "1"]}, r"ids of split 'train': got '1' more than once"),
         ({"task": "clasification"}, r"task: got 'clasification'.*did you mean 'classification'"),
         ({"inputs": torch.full((2, 1, 2, 2), 255.0)}, r"255; expected values in \[0, 1\]"),
+        ({"inputs": torch.full((2, 1, 2, 2), -0.1)}, r"got values from -0\.1 to -0\.1"),
         ({"inputs": torch.full((2, 1, 2, 2), torch.nan)}, r"images of split 'train': got values"),
     ],
 )
@@ -175,6 +177,7 @@ def test_other_items_and_other_contents_have_readings_of_their_own():
     TestSplit(TEST).open("probe")
     assert TestSplit(make((5, 5, 5), name="test", start=2000)).num_readings == 0
     assert TestSplit(TEST, content_key="other files").num_readings == 0
+    assert TestSplit(TEST.subset(range(14))).num_readings == 0
 
 
 def test_fresh_readings_puts_the_old_ones_back():
@@ -384,8 +387,9 @@ def test_hold_out_refuses_to_leave_a_part_empty(share):
         hold_out(make(), share=share)
 
 
-def test_a_class_of_two_is_on_both_sides():
-    rest, held = hold_out(make((90, 2)), share=0.9)
+@pytest.mark.parametrize("share", [0.1, 0.9])
+def test_a_class_of_two_is_on_both_sides(share):
+    rest, held = hold_out(make((90, 2)), share=share)
     assert rest.class_counts()["b"] == 1 and held.class_counts()["b"] == 1
 
 
