@@ -1,0 +1,62 @@
+"""The checks of every chapter: all four kinds, and three wrong answers each that are recognised."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+from companion import exercises
+from companion.exercises import framework
+
+FRAMEWORK = {"__init__", "answers", "framework", "misconceptions"}
+FOLDER = Path(framework.__file__).parent
+CHAPTERS = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in FRAMEWORK)
+ROOT = FOLDER.parents[1]
+
+for name in CHAPTERS:
+    importlib.import_module(f"companion.exercises.{name}")
+ALL = tuple(exercises.EXERCISES)
+MISTAKES = [(one, mistake) for one in ALL for mistake in one.mistakes]
+
+
+def test_every_chapter_with_exercises_has_checks():
+    sources = [
+        path
+        for path in (ROOT / "book").rglob("*.md")
+        if "companion.exercises.check(" in path.read_text(encoding="utf-8")
+        or "exercises.check(" in path.read_text(encoding="utf-8")
+    ]
+    assert {path.stem.replace("-", "_") for path in sources} == set(CHAPTERS)
+    assert CHAPTERS
+
+
+@pytest.mark.parametrize("chapter", sorted({one.chapter for one in ALL}))
+def test_a_chapter_has_one_exercise_of_each_kind_and_they_are_numbered(chapter):
+    own = [one for one in ALL if one.chapter == chapter]
+    assert {one.kind for one in own} == set(framework.KINDS)
+    stem = chapter.rpartition("/")[2]
+    assert [one.id for one in own] == [f"{stem}-ex{n}" for n in range(1, len(own) + 1)]
+    text = (ROOT / "book" / f"{chapter}.md").read_text(encoding="utf-8")
+    assert [one.id for one in own if f'"{one.id}"' not in text] == []
+
+
+@pytest.mark.parametrize("one", ALL, ids=lambda one: one.id)
+def test_an_exercise_has_three_wrong_answers(one):
+    assert len(one.mistakes) >= 3
+    assert sum(mistake.misconception is not None for mistake in one.mistakes) >= 1
+
+
+@pytest.mark.parametrize(("one", "mistake"), MISTAKES, ids=lambda value: getattr(value, "id", ""))
+def test_a_wrong_answer_is_recognised(one, mistake):
+    feedback = exercises.check(one.id, mistake.answer())
+    assert not feedback.passed
+    if mistake.misconception is not None:
+        assert feedback.misconception == mistake.misconception, feedback
+
+
+@pytest.mark.parametrize("one", ALL, ids=lambda one: one.id)
+def test_nothing_passes_by_chance(one):
+    for answer in (None, "", [], {}, 0, 1, -1, 0.5, True, "x", [0] * 10, object(), {"a": None}):
+        assert not exercises.check(one.id, answer).passed, answer
