@@ -6,7 +6,7 @@ else of the data: whether items are stacked, padded, or read from disk is decide
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from companion import runtime
+from companion.splits.examples import IGNORED
 
 __all__ = [
     "IGNORE_LABEL",
@@ -27,7 +28,7 @@ __all__ = [
     "pad_sequences",
 ]
 
-IGNORE_LABEL = -100
+IGNORE_LABEL = IGNORED
 """Label of padding and of tokens that carry no label: losses and scores leave it out."""
 
 
@@ -159,22 +160,16 @@ class LazySource:
     """Items that are read when they are needed, such as image files.
 
     Args:
-        inputs: a sequence whose `[i]` reads item i.
+        inputs: a sequence whose `[i]` is item i, prepared, a tensor of one shape for all items.
         labels: class ids, (items,), int64.
-        transform: from a raw item to a tensor of one shape for all items.
         augment: an optional random change of each batch.
     """
 
     def __init__(
-        self,
-        inputs: Sequence[Tensor],
-        labels: Tensor,
-        transform: Callable[[Tensor], Tensor],
-        augment: Augmentation | None = None,
+        self, inputs: Sequence[Tensor], labels: Tensor, augment: Augmentation | None = None
     ):
         self.inputs = inputs
         self.labels = labels
-        self.transform = transform
         self.augment = augment
 
     @property
@@ -188,7 +183,7 @@ class LazySource:
 
     def batch(self, indices: Tensor, epoch: int = 0) -> Batch:
         """Return the items at `indices`, (batch,), as they look in `epoch`."""
-        inputs = torch.stack([self.transform(self.inputs[i]) for i in indices.tolist()])
+        inputs = torch.stack([self.inputs[i] for i in indices.tolist()])
         if self.augment is not None:
             inputs = self.augment(inputs, indices, epoch)
         return Batch(inputs, None, self.labels[indices], indices)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +15,9 @@ from companion import assets, runtime
 from companion.backbones.base import Backbone, LayerGroup
 from companion.batches import Augmentation, BatchSource, LazySource, TensorSource
 from companion.registry import BackboneCard
-from companion.splits import Split
+from companion.splits import Selection, Split
 
-__all__ = ["ImagePrepare", "load_glyphnet", "load_resnet"]
+__all__ = ["ImagePrepare", "PreparedImages", "load_glyphnet", "load_resnet"]
 
 RESNET_GROUPS = (
     LayerGroup("stem", ("conv1", "bn1")),
@@ -26,15 +28,21 @@ RESNET_GROUPS = (
 )
 
 
+CACHE_BYTES = 1 << 30
+"""Prepared images of files are kept in memory up to this size, in bytes, over all fits."""
+
+
 @dataclass(frozen=True)
 class ImagePrepare:
     """Prepare images: in memory at once where they are a tensor, else as they are read.
 
     Attributes:
+        name: tells one preprocessing from another, such as `"glyphnet/32"`.
         preprocess: from images (batch, channels, height, width), uint8 or float in [0, 1], to
             what the encoder takes.
     """
 
+    name: str
     preprocess: Callable[[Tensor], Tensor]
 
     def __call__(self, split: Split, augment: Augmentation | None) -> BatchSource:
@@ -43,11 +51,61 @@ class ImagePrepare:
         if isinstance(split.inputs, Tensor):
             pieces = [self.preprocess(piece) for piece in torch.split(split.inputs, 1024)]
             return TensorSource(torch.cat(pieces), labels, augment)
-        return LazySource(split.inputs, labels, self._one, augment)
+        return LazySource(PreparedImages(split.inputs, self), labels, augment)
 
-    def _one(self, image: Tensor) -> Tensor:
-        """Return one prepared image, (channels, height, width)."""
-        return self.preprocess(image[None])[0]
+
+class PreparedImages(Sequence[Tensor]):
+    """Images that are read and prepared when they are first asked for, then kept.
+
+    Subsets of one sequence of files share what is kept, so that the runs of a study decode each
+    file once. Images beyond `CACHE_BYTES` are read again each time.
+
+    Args:
+        images: a sequence whose `[i]` is a float image (channels, height, width).
+        prepare: what the encoder wants.
+    """
+
+    def __init__(self, images: Sequence[Tensor], prepare: ImagePrepare):
+        self.images = images
+        self.prepare = prepare
+        self._origin: Any = images
+        self._positions: Sequence[int] = range(len(images))
+        if isinstance(images, Selection):
+            self._origin, self._positions = images.items, images.positions
+        self._kept = _kept_for(self._origin, prepare.name)
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.images)
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return image `index`, prepared, (channels, height, width)."""
+        position = self._positions[index]
+        if self._kept is not None and position in self._kept:
+            return self._kept[position]
+        image = self.prepare.preprocess(self._origin[position][None])[0]
+        if self._kept is not None and sum(_KEPT_BYTES.values()) + image.nbytes <= CACHE_BYTES:
+            self._kept[position] = image
+            _KEPT_BYTES[id(self._kept)] = _KEPT_BYTES.get(id(self._kept), 0) + image.nbytes
+        return image
+
+
+_KEPT: weakref.WeakKeyDictionary[Any, dict[str, dict[int, Tensor]]] = weakref.WeakKeyDictionary()
+_KEPT_BYTES: dict[int, int] = {}
+
+
+def _kept_for(origin: Any, name: str) -> dict[int, Tensor] | None:
+    """Return what is kept of a sequence of images; it is let go together with the sequence.
+
+    Of a list, which is in memory already and cannot be referred to weakly, nothing is kept.
+    """
+    if isinstance(origin, (list, tuple)):
+        return None
+    by_name = _KEPT.setdefault(origin, {})
+    if name not in by_name:
+        by_name[name] = {}
+        weakref.finalize(origin, _KEPT_BYTES.pop, id(by_name[name]), None)
+    return by_name[name]
 
 
 def load_glyphnet(
@@ -79,7 +137,7 @@ def load_glyphnet(
         card,
         lambda: _headless(glyphnet.build_glyphnet()),
         groups=RESNET_GROUPS,
-        prepare=ImagePrepare(glyphnet.preprocess),
+        prepare=ImagePrepare(f"{card.name}/{glyphnet.IMAGE_SIZE}", glyphnet.preprocess),
         weights=weights,
         seed=seed,
     )
@@ -114,7 +172,7 @@ def load_resnet(
         card,
         lambda: _headless(models.get_model(card.name, weights=None)),
         groups=RESNET_GROUPS,
-        prepare=ImagePrepare(_ThreeChannels(preset)),
+        prepare=ImagePrepare(f"{card.name}/{image_size}", _ThreeChannels(preset)),
         weights=weights,
         seed=seed,
     )

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import copy
+import gc
+from collections.abc import Sequence
+
 import pytest
 import torch
 from torch import nn
 
 import companion
-from companion.backbones import LOADERS, Backbone, LayerGroup, load_backbone, register_backbone
+from companion.backbones import (
+    LOADERS,
+    Backbone,
+    LayerGroup,
+    load_backbone,
+    register_backbone,
+    vision,
+)
+from companion.backbones.glyphnet import preprocess as glyphnet_preprocess
 from companion.batches import LazySource, TensorSource
 from companion.checks import CompanionError
 from companion.registry import BACKBONES, BackboneCard
@@ -166,6 +178,67 @@ def test_images_in_memory_are_prepared_once_and_files_when_read():
     order = torch.tensor([2, 0])
     assert torch.allclose(memory.batch(order).inputs, files.batch(order).inputs, atol=1e-6)
     assert memory.batch(order).labels.tolist() == [0, 0]
+
+
+class Files(Sequence):
+    """Images that count how often they are read."""
+
+    def __init__(self, num_images: int):
+        self.read = [0] * num_images
+
+    def __len__(self):
+        return len(self.read)
+
+    def __getitem__(self, index):
+        self.read[index] += 1
+        return torch.full((3, 8, 8), index / len(self))
+
+
+def _split_of(files: Sequence, positions: list[int]) -> Split:
+    labels = torch.arange(len(files)) % 2
+    ids = tuple(map(str, range(len(files))))
+    return Split("pool", files, labels, ids, ("x", "y")).subset(positions, name="train")
+
+
+def test_files_are_decoded_once_over_subsets_epochs_and_copies():
+    files, backbone = Files(6), load_backbone("glyphnet", pretrained=False)
+    for positions in ([0, 2, 4], [4, 5, 0]):
+        source = copy.deepcopy(backbone).prepare(_split_of(files, positions))
+        for _ in range(2):
+            images = source.batch(torch.tensor([2, 0])).inputs
+        expected = glyphnet_preprocess(torch.stack([files_image(files, p) for p in positions]))
+        assert torch.allclose(images, expected[[2, 0]], atol=1e-6)
+    assert files.read == [1, 0, 0, 0, 1, 0]
+
+
+def files_image(files: Files, position: int) -> torch.Tensor:
+    return torch.full((3, 8, 8), position / len(files))
+
+
+def test_another_preprocessing_keeps_its_own_images():
+    files = Files(2)
+    sides = [
+        load_backbone("resnet18", pretrained=False, image_size=side)
+        .prepare(_split_of(files, [0, 1]))
+        .batch(torch.tensor([0]))
+        .inputs.shape[-1]
+        for side in (16, 24)
+    ]
+    assert sides == [16, 24]
+
+
+def test_what_is_kept_is_bounded_and_let_go(monkeypatch):
+    monkeypatch.setattr(vision, "CACHE_BYTES", 3 * 32 * 32 * 4 - 1)
+    vision._KEPT_BYTES.clear()
+    files, backbone = Files(4), load_backbone("glyphnet", pretrained=False)
+    source = backbone.prepare(_split_of(files, [0, 1, 2, 3]))
+    for _ in range(2):
+        source.batch(torch.arange(4))
+    assert files.read == [1, 1, 2, 2], "two images fit, the others are read again"
+    assert sum(vision._KEPT_BYTES.values()) == 2 * 32 * 32 * 4
+    del source, files
+    gc.collect()
+    assert vision._KEPT_BYTES == {}
 
 
 def test_the_public_name_is_the_same_function():
