@@ -35,7 +35,7 @@ NO_BROWSER = (
     "there is no Chromium or Chrome for the site tests: install one with "
     "`sudo apt install chromium` or `.venv/bin/playwright install chromium`"
 )
-SCHEMES = ("http", "file")
+PATIENCE = 120_000  # milliseconds; a busy machine is no fault of the page
 
 
 def find_browser(own: str) -> str | None:
@@ -101,6 +101,7 @@ def visit(browser, html, server):
             permissions=["clipboard-read", "clipboard-write"],
             service_workers="block",
         )
+        context.set_default_timeout(PATIENCE)
         found = Visit(context.new_page())
         _watch(context, found, server)
         base = server if scheme == "http" else html.as_uri()
