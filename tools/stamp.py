@@ -94,8 +94,7 @@ if importlib.util.find_spec("companion") is None:
     raise SystemExit(
         "The companion has no public address yet and cannot be installed from here: "
         "open this notebook in a copy of its repository, after `make book`."
-    )
-"""
+    )"""
 
 CELL_DECIDED = """\
 # Set-up, written by `make notebooks`: does nothing where the companion is installed.
@@ -110,8 +109,7 @@ if importlib.util.find_spec("companion") is None:
     except ImportError:
         raise SystemExit(f"The companion is missing: run `pip install {{source}}` first.") from None
     print("Installing the companion, about a minute ...")
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
-"""
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)"""
 
 
 def setup_cell(repository_url: str, ref: str) -> str:

@@ -173,7 +173,7 @@ def test_the_cell_stops_the_notebook_on_a_machine_without_the_companion(tmp_path
 
 
 def test_every_chapters_notebook_begins_with_the_cell():
-    expected = stamp.setup_cell(stamp.repository_url(), stamp.REF).rstrip("\n")
+    expected = stamp.setup_cell(stamp.repository_url(), stamp.REF)
     notebooks = sorted((ROOT / "book").rglob("*.ipynb"))
     assert notebooks
     for path in notebooks:
