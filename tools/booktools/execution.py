@@ -8,7 +8,7 @@ import platform
 from pathlib import Path
 
 THREADS = "1"
-"""Threads of every chapter and study: small networks gain nothing from more, sums depend on them."""
+"""Of every chapter and study: small networks gain nothing from more, and sums depend on them."""
 SCALES = ("laptop", "full", "rehearsal")
 
 
