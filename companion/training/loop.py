@@ -144,12 +144,24 @@ class Run:
         rates = {n: f * self.recipe.learning_rate for n, f in phase.factors.items()}
         name = phase.name if phase.name not in self.ledgers else f"{phase.name} {index + 1}"
         self.ledgers[name] = layer_groups.ledger(self.model, rates)
-        groups = layer_groups.parameter_groups(
+        return self._optimizer(rates)
+
+    def _optimizer(self, rates: dict[str, float]) -> torch.optim.Optimizer:
+        """Return AdamW over what is trained, fused where the device has it.
+
+        Layer groups of one learning rate and decay share a group: each group costs time in
+        every step.
+        """
+        members: dict[tuple[float, float], list[nn.Parameter]] = {}
+        for group in layer_groups.parameter_groups(
             self.model, rates, weight_decay=self.recipe.weight_decay
-        )
-        for group in groups:
-            group["highest_lr"] = group["lr"]
-            del group["names"]
+        ):
+            key = group["lr"], group["weight_decay"]
+            members.setdefault(key, []).extend(group["params"])
+        groups = [
+            {"params": parameters, "lr": rate, "highest_lr": rate, "weight_decay": decay}
+            for (rate, decay), parameters in members.items()
+        ]
         return torch.optim.AdamW(groups, fused=self.device.type in ("cpu", "cuda") or None)
 
     def _keep_anchor(self, index: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,7 +19,7 @@ from companion.training.recipe import learning_rate_factor
 if TYPE_CHECKING:
     from companion.training.loop import Run
 
-__all__ = ["PhaseLoop"]
+__all__ = ["PhaseLoop", "clip_gradients_"]
 
 EPOCHS_PER_PHASE = 1_000_000
 EVALUATIONS_PER_PHASE = 20
@@ -49,6 +50,8 @@ class PhaseLoop:
             self.epoch_length, math.ceil((self.end - self.start) / EVALUATIONS_PER_PHASE)
         )
         self.parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        self.highest_rate = max(group["highest_lr"] for group in optimizer.param_groups)
+        self.step_seed = runtime.derive_seed(run.seed, "steps")
         self.epoch = -1
         self.batches: tuple[Tensor, ...] = ()
 
@@ -105,12 +108,13 @@ class PhaseLoop:
         run.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         if recipe.max_grad_norm is not None:
             run.scaler.unscale_(self.optimizer)
-            nn.utils.clip_grad_norm_(self.parameters, recipe.max_grad_norm)
+            clip_gradients_(self.parameters, recipe.max_grad_norm)
         run.scaler.step(self.optimizer)
         run.scaler.update()
-        self.optimizer.zero_grad(set_to_none=True)
+        for parameter in self.parameters:
+            parameter.grad = None
         run.history.losses.append(value)
-        run.history.learning_rates.append(max(g["lr"] for g in self.optimizer.param_groups))
+        run.history.learning_rates.append(self.highest_rate * factor)
         run.step += 1
 
     def _indices(self, step: int) -> tuple[Tensor, int]:
@@ -123,8 +127,12 @@ class PhaseLoop:
         return self.batches[slot], epoch
 
     def _seed_step(self) -> None:
-        """Seed what draws inside the model, such as dropout, from the position alone."""
-        seed = runtime.derive_seed(self.run.seed, "step", self.run.step, self.run.processes.index)
+        """Seed what draws inside the model, such as dropout, from the position alone.
+
+        Counting on from one derived seed is cheap; every step of every process has its own.
+        """
+        processes = self.run.processes
+        seed = self.step_seed + self.run.step * processes.num + processes.index
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)
@@ -132,12 +140,12 @@ class PhaseLoop:
     def _loss(self, indices: Tensor, epoch: int) -> Tensor:
         """Return the mean loss of a batch; of several processes, this one's part of the mean."""
         processes = self.run.processes
+        if processes.num == 1:
+            return self._losses(self.train.batch(indices, epoch).to(self.device)).mean()
         mine = indices[processes.index :: processes.num]
         if len(mine) == 0:
             mine = indices[:1]
         losses = self._losses(self.train.batch(mine, epoch).to(self.device))
-        if processes.num == 1:
-            return losses.mean()
         is_filler = processes.index >= len(indices)
         return losses.sum() * (0.0 if is_filler else processes.num / len(indices))
 
@@ -201,3 +209,23 @@ class PhaseLoop:
     def _plain(self) -> nn.Module:
         """Return the module without its wrapper for several processes."""
         return self.run.model.head if self.is_cached else self.run.model
+
+
+def clip_gradients_(parameters: Sequence[nn.Parameter], max_norm: float) -> None:
+    """Shorten the gradient of all parameters together to a length, if it is longer.
+
+    As `torch.nn.utils.clip_grad_norm_`, but a gradient that is short enough is not touched:
+    that one multiplies by 1, which reads and writes every number of a large network.
+
+    Args:
+        parameters: those without a gradient count nothing.
+        max_norm: Euclidean length.
+
+    Modifies: the gradients.
+
+    Reference: pascanu2013difficulty, algorithm 1
+    """
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    length = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))).item()
+    if not length <= max_norm:
+        torch._foreach_mul_(gradients, max_norm / (length + 1e-6))
