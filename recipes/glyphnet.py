@@ -6,7 +6,7 @@ Every 128 letters are drawn anew from 28 faces (fonts and mathematical alphabets
 ships) and distorted; no picture is seen twice, no digit is ever drawn. Four faces are held out and
 measured at the end. The target, real handwritten digits, is never looked at here.
 
-`--card-only` writes the card again from the log, with the figures of `glyphnet.transfer.json`.
+`--card-only` writes the card again from the log and the recorded studies.
 """
 
 from __future__ import annotations
@@ -23,13 +23,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from companion import runtime
+from companion import assets, runtime, study
 from companion.backbones import glyphnet
 from companion.datasets import glyphs
 
 HERE = Path(__file__).resolve().parent
 LOG = HERE / "glyphnet.log.json"
-TRANSFER = HERE / "glyphnet.transfer.json"
+STUDIES = HERE.parent / "book" / "studies" / "vision" / "image-classification"
+STRATEGY = "lp_ft"
+"""Fixed for every budget before the test part of the digits was read."""
 CARD_TEMPLATE = HERE / "glyphnet.card.md"
 HELD_OUT_ROUNDS = 5
 
@@ -41,6 +43,7 @@ def main() -> None:
         log = make(options)
         runtime.atomic_write(LOG, json.dumps(log, indent=2) + "\n")
     runtime.atomic_write(options.out / "README.md", card(json.loads(LOG.read_text())))
+    assets.write_bundled_checksums()
 
 
 def _options() -> argparse.Namespace:
@@ -217,13 +220,26 @@ def card(log: dict[str, Any]) -> str:
 
 
 def _transfer() -> str:
-    """Return the table of transfer to other data, measured after the weights were final."""
-    if not TRANSFER.exists():
-        return "Not measured yet."
-    rows = json.loads(TRANSFER.read_text())
-    columns = list(rows[0])
-    lines = [columns, ["---"] * len(columns), *([row[key] for key in columns] for row in rows)]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+    """Return the table of transfer to other data: the recorded studies of this backbone."""
+    lines = [
+        "| Data | Labels a class | Scratch | Probe | LP-FT | LP-FT less scratch | Seeds |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for path in sorted(STUDIES.glob("*.json")):
+        found = study.load(path)
+        lines += [_transfer_row(found, budget) for budget in found.labels_per_class]
+    return "\n".join(lines) if len(lines) > 2 else "Not measured yet."
+
+
+def _transfer_row(found: study.Study, budget: int | None) -> str:
+    """Return one budget of a study as a row of the table."""
+    means = [f"{found.row(name, budget).mean:.3f}" for name in ("scratch", "probe", STRATEGY)]
+    effect = found.effect(STRATEGY, "scratch", budget)
+    assert effect.interval is not None
+    low, high = effect.interval.low, effect.interval.high
+    gain = f"{effect.mean_difference:+.3f} [{low:+.3f}, {high:+.3f}]"
+    cells = [found.config["dataset"], budget, *means, gain, effect.num_pairs]
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 if __name__ == "__main__":
