@@ -240,10 +240,7 @@ class Study:
             )
         first = self.run(strategy, seed, labels_per_class)
         second = other.run(strategy, seed, labels_per_class)
-        pairs = zip(
-            first.predictions or first.errors, second.predictions or second.errors, strict=True
-        )
-        num_differing = sum(a != b for a, b in pairs)
+        num_differing = _num_differing(first, second)
         difference = first.test[self.metric] - second.test[self.metric]
         same = (self.machine, dict(self.versions)) == (other.machine, dict(other.versions))
         agrees = num_differing == 0 if same else abs(difference) <= tolerance
@@ -300,6 +297,15 @@ class Study:
         errors = np.array([run.errors for run in runs], dtype=float).mean(axis=0)
         sizes = np.array(self.items.sizes, dtype=float)
         return bootstrap_interval(errors if self.metric == "cer" else sizes - errors, sizes)
+
+
+def _num_differing(first: Run, second: Run) -> int:
+    """Return of how many items two runs predict something else, or make other mistakes."""
+    if first.predictions is not None and second.predictions is not None:
+        pairs = zip(first.predictions, second.predictions, strict=True)
+    else:
+        pairs = zip(first.errors, second.errors, strict=True)
+    return sum(a != b for a, b in pairs)
 
 
 def _seeds_interval(values: list[float]) -> Interval | None:

@@ -23,6 +23,9 @@ __all__ = ["FORMAT", "load", "recipe_from_dict", "save"]
 FORMAT = 1
 """Version of the file's schema; a file of another one is refused."""
 
+MAX_PREDICTED = 2000
+"""Of a larger test set the file keeps which items were mistaken, and not for what."""
+
 
 def save(study: Study, path: str | Path) -> Path:
     """Write a study as JSON, whole or not at all.
@@ -146,7 +149,7 @@ def _items_from_dict(values: dict[str, Any]) -> TestItems:
 
 
 def _run_to_dict(run: Run, items: TestItems) -> dict[str, Any]:
-    """Return a run as plain values; predictions as their distance from the labels."""
+    """Return a run as plain values; predictions of few items as their distance from the labels."""
     values: dict[str, Any] = {
         "strategy": run.strategy,
         "seed": run.seed,
@@ -158,7 +161,8 @@ def _run_to_dict(run: Run, items: TestItems) -> dict[str, Any]:
         "num_steps": run.num_steps,
         "seconds": round(run.seconds, 2),
     }
-    if run.predictions is None or items.labels is None:
+    is_small = len(items.sizes) <= MAX_PREDICTED
+    if run.predictions is None or items.labels is None or not is_small:
         return values | {"errors": pack(run.errors)}
     distances = [
         (p - t) % len(items.classes) for p, t in zip(run.predictions, items.labels, strict=True)
@@ -172,7 +176,7 @@ def _run_from_dict(values: dict[str, Any], items: TestItems) -> Run:
     fields["test"] = {n: math.nan if x is None else x for n, x in values["test"].items()}
     fields["interval"] = Interval(*values["interval"])
     num_items, num_classes = len(items.sizes), len(items.classes)
-    if items.labels is None:
+    if items.labels is None or "errors" in values:
         return Run(errors=unpack(values["errors"], num_items), predictions=None, **fields)
     distances = unpack(values["predictions"], num_items)
     return Run(
@@ -198,7 +202,14 @@ def pack(numbers: tuple[int, ...] | list[int]) -> str:
     array = np.asarray(numbers, dtype=np.int64)
     if len(array) and not 0 <= array.min() <= array.max() < 2**16:
         checks.fail("numbers to pack", got=int(array.max()), expected="0..65535", do="store fewer")
-    return base64.b64encode(zlib.compress(array.astype("<u2").tobytes(), 9)).decode()
+    if array.max(initial=0) <= 1:
+        return "1:" + _as_text(np.packbits(array.astype(np.uint8)).tobytes())
+    return "16:" + _as_text(array.astype("<u2").tobytes())
+
+
+def _as_text(content: bytes) -> str:
+    """Return bytes as a short text."""
+    return base64.b85encode(zlib.compress(content, 9)).decode()
 
 
 def unpack(text: str, num_items: int) -> tuple[int, ...]:
@@ -213,7 +224,11 @@ def unpack(text: str, num_items: int) -> tuple[int, ...]:
     """
     import numpy as np
 
-    numbers = np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype="<u2")
+    bits, _, packed = text.partition(":")
+    content = zlib.decompress(base64.b85decode(packed))
+    numbers = np.frombuffer(content, dtype="<u2" if bits == "16" else np.uint8)
+    if bits == "1" and len(numbers) == -(-num_items // 8):
+        numbers = np.unpackbits(numbers, count=num_items)
     if len(numbers) != num_items:
         checks.fail(
             "packed numbers", got=len(numbers), expected=num_items, do="record the study again"

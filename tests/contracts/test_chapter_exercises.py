@@ -12,7 +12,8 @@ from companion.exercises import framework
 
 FRAMEWORK = {"__init__", "answers", "framework", "misconceptions"}
 FOLDER = Path(framework.__file__).parent
-CHAPTERS = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in FRAMEWORK)
+MODULES = [*FOLDER.glob("*.py"), *(path.parent for path in FOLDER.glob("*/__init__.py"))]
+CHAPTERS = sorted(path.stem for path in MODULES if path.stem not in FRAMEWORK)
 ROOT = FOLDER.parents[1]
 
 for name in CHAPTERS:

@@ -303,12 +303,12 @@ def test_a_committed_study_is_marked_and_run_again_in_its_chapter(path):
 
 
 @pytest.fixture
-def chapter_threads():
+def chapter_threads(tool):
     """The threads that chapters and recorded studies run with."""
     import torch
 
     before = torch.get_num_threads()
-    torch.set_num_threads(2)
+    torch.set_num_threads(int(tool.THREADS))
     yield
     torch.set_num_threads(before)
 

@@ -437,6 +437,18 @@ def test_evaluating_leaves_model_and_modes_as_they_were(case):
     assert evaluation.evaluate(model, case.splits.train).values == first.values
 
 
+def test_a_model_that_is_still_in_training_mode_is_judged_in_evaluation_mode(case):
+    model = untrained(case)
+    wanted = evaluation.predict(model, case.splits.train)
+    model.train()
+    before = evaluation.weights_fingerprint(model)
+    found = evaluation.predict(model, case.splits.train)
+    for logits, others in zip(found.logits, wanted.logits, strict=True):
+        assert torch.equal(logits, others)
+    assert evaluation.weights_fingerprint(model) == before
+    assert all(module.training for module in model.modules())
+
+
 def test_the_same_model_again_is_the_same_reading_and_another_one_warns(images):
     model = untrained(images)
     test = images.splits.test

@@ -458,6 +458,8 @@ def test_labels_are_interpolated_over_their_logarithm():
     assert found.labels == pytest.approx(math.sqrt(10))
     assert found.labels in found.interval
     assert str(found).startswith("3.2 [")
+    nearer = report.labels_from_scratch_equal(made_study({**CURVE, ("lp_ft", 1): 0.4}), 1)
+    assert nearer.labels == pytest.approx(10**0.25)
 
 
 def test_what_lies_outside_of_what_was_measured_is_said_so():
