@@ -68,9 +68,7 @@ class Rows(Dataset[object]):
 
 def fast_loader(task: Task, names: tuple[str, str] | None = None) -> DataLoader[object]:
     """Return a loader that takes whole batches out of the tensors: no collating."""
-    return DataLoader(
-        Rows(task, names), sampler=BatchesInOrder(len(task.labels)), batch_size=None
-    )
+    return DataLoader(Rows(task, names), sampler=BatchesInOrder(len(task.labels)), batch_size=None)
 
 
 def usual_loader(task: Task) -> DataLoader[object]:
@@ -81,9 +79,7 @@ def usual_loader(task: Task) -> DataLoader[object]:
 
 def shuffled_loader(task: Task) -> DataLoader[object]:
     """Return the loader that most people write."""
-    return DataLoader(
-        TensorDataset(task.inputs, task.labels), batch_size=BATCH_SIZE, shuffle=True
-    )
+    return DataLoader(TensorDataset(task.inputs, task.labels), batch_size=BATCH_SIZE, shuffle=True)
 
 
 def val_loader(task: Task) -> DataLoader[object]:

@@ -6,6 +6,8 @@ Name questions to measure only these: `python benchmarks/run.py small imports`.
 from __future__ import annotations
 
 import argparse
+import functools
+import os
 import platform
 import sys
 import time
@@ -14,18 +16,49 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import training_loops  # noqa: E402
+from benchmarks import cached_features, growth, imports, training_loops  # noqa: E402
 from companion.runtime import versions  # noqa: E402
 
 QUESTIONS: dict[str, Callable[[int], str]] = {
-    "small": lambda rounds: training_loops.report("small", rounds=rounds),
-    "resnet18": lambda rounds: training_loops.report("resnet18", rounds=rounds),
+    "small": functools.partial(training_loops.report, "small"),
+    "resnet18": functools.partial(training_loops.report, "resnet18"),
+    "cached_features": cached_features.report,
+    "imports": imports.report,
+    "growth": growth.report,
 }
+LEAST_ROUNDS = 5
+MINUTES = 12
+QUIET = 0.5
+
+
+def main() -> None:
+    """Measure what was asked for and print it as it comes."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("questions", nargs="*", metavar="question", help=", ".join(QUESTIONS))
+    parser.add_argument("--rounds", type=int, default=LEAST_ROUNDS, help="5 or more, to be quoted")
+    given = parser.parse_args()
+    unknown = set(given.questions) - set(QUESTIONS)
+    if unknown or given.rounds < 1:
+        parser.error(f"questions are {', '.join(QUESTIONS)}; rounds are at least 1")
+    started = time.perf_counter()
+    print(machine(), flush=True)
+    if not given.questions:
+        print(f"\nAll questions: about {MINUTES} minutes on two free cores.", flush=True)
+    for name in given.questions or QUESTIONS:
+        print("\n" + QUESTIONS[name](given.rounds), flush=True)
+    print(f"\nMeasured in {(time.perf_counter() - started) / 60:.0f} minutes.")
+
+
+def machine() -> str:
+    """Return what the figures depend on: cores, versions, and who else is at work."""
+    found = ", ".join(f"{name} {version}" for name, version in versions().items())
+    text = f"{platform.machine()}, {os.cpu_count()} cores; {found}"
+    if hasattr(os, "getloadavg") and os.getloadavg()[0] > 0.5:
+        text += (
+            f"\nThe machine is busy (load {os.getloadavg()[0]:.1f}): do not quote these figures."
+        )
+    return text
+
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("questions", nargs="*", default=[], metavar="question")
-    parser.add_argument("--rounds", type=int, default=5)
-    a = parser.parse_args()
-    for q in a.questions or QUESTIONS:
-        print(QUESTIONS[q](a.rounds), flush=True)
+    main()

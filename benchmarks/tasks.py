@@ -16,8 +16,22 @@ from companion.datasets import digits
 from companion.heads import build_head
 from companion.registry import BackboneCard
 from companion.splits import Split, Splits
+from companion.training import Recipe
 
-__all__ = ["SEED", "TASKS", "Task", "cosine", "resnet18_task", "small_task"]
+__all__ = [
+    "BATCH_SIZE",
+    "LEARNING_RATE",
+    "SEED",
+    "TASKS",
+    "Task",
+    "cosine",
+    "digit_splits",
+    "frozen_task",
+    "resnet18_task",
+    "small_backbone",
+    "small_task",
+    "unadorned_recipe",
+]
 
 SEED = 0
 BATCH_SIZE = 32
@@ -83,7 +97,26 @@ def resnet18_task(num_epochs: int = 1) -> Task:
     return _task(backbone, digit_splits(640, 64), num_epochs)
 
 
+def frozen_task(num_epochs: int = 20) -> Task:
+    """The digits at 64 x 64 pixels and a frozen resnet18: 30 steps of 32 an epoch."""
+    backbone = companion.load_backbone("resnet18", pretrained=False, image_size=64)
+    return _task(backbone, digit_splits(960, 32), num_epochs)
+
+
 TASKS = {"small": small_task, "resnet18": resnet18_task}
+
+
+def unadorned_recipe(task: Task) -> Recipe:
+    """Return the recipe that does what the leanest loop does: a cosine and nothing else."""
+    return Recipe(
+        epochs=task.num_epochs,
+        min_steps=1,
+        batch_size=BATCH_SIZE,
+        learning_rate=LEARNING_RATE,
+        weight_decay=0.0,
+        warmup_fraction=0.0,
+        max_grad_norm=None,
+    )
 
 
 def digit_splits(num_train: int, num_val: int) -> Splits:
@@ -139,6 +172,4 @@ def _task(backbone: Backbone, splits: Splits, num_epochs: int) -> Task:
         backbone.prepare(part).batch(torch.arange(len(part))) for part in (splits.train, splits.val)
     )
     assert len(train) % BATCH_SIZE == 0
-    return Task(
-        backbone, splits, train.inputs, train.labels, val.inputs, val.labels, num_epochs
-    )
+    return Task(backbone, splits, train.inputs, train.labels, val.inputs, val.labels, num_epochs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import multiprocessing
 import os
@@ -14,7 +15,16 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
-__all__ = ["Contestant", "Ratio", "Seconds", "measure", "ratios", "table"]
+__all__ = [
+    "Contestant",
+    "Ratio",
+    "Seconds",
+    "in_fresh_process",
+    "measure",
+    "met",
+    "ratios",
+    "table",
+]
 
 
 @dataclass(frozen=True)
@@ -88,7 +98,7 @@ def measure(
         found: dict[str, list[Seconds]] = {name: [] for name in lines}
         for turn in range(warm_ups + rounds):
             for name in _rotated(list(lines), turn):
-                lines[name].send("run")
+                lines[name].send("seconds")
                 seconds = _answer(lines[name])
                 if turn >= warm_ups:
                     found[name].append(seconds)
@@ -122,6 +132,38 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         for line in lines
     ]
     return "\n".join("| " + " | ".join(line) + " |" for line in [cells[0], rule, *cells[1:]])
+
+
+def met(value: float, *, at_most: float, shown: str) -> str:
+    """Return in words whether a target is met.
+
+    Args:
+        value: what was measured.
+        at_most: the target.
+        shown: the value with its unit, as the reader sees it.
+    """
+    return f"{'met' if value <= at_most else 'MISSED'}: {shown}."
+
+
+def in_fresh_process(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Return what a function of a module returns in a process that has done nothing else.
+
+    Args:
+        function: a function of a module, so that the process finds it.
+        *arguments: plain values.
+
+    Raises:
+        RuntimeError: the function failed; its traceback is in the message.
+    """
+    with _process(Contestant(_returning, (function, *arguments)), 1) as line:
+        _answer(line)
+        line.send("value")
+        return _answer(line)
+
+
+def _returning(function: Callable[..., Any], *arguments: Any) -> Callable[[], object]:
+    """Return the function with its arguments, for `_serve`."""
+    return functools.partial(function, *arguments)
 
 
 def _rotated(names: list[str], turn: int) -> list[str]:
@@ -175,8 +217,8 @@ def _serve(line: Connection, contestant: Contestant, threads: int) -> None:
         run = contestant.prepare(*contestant.arguments)
         line.send((False, None))
         while True:
-            line.recv()
-            line.send((False, _timed(run)))
+            wanted = line.recv()
+            line.send((False, _timed(run) if wanted == "seconds" else run()))
     except EOFError:
         return
     except Exception:

@@ -67,21 +67,20 @@ def _table(found: dict[str, list[timing.Seconds]], steps: int) -> str:
 
 
 def _verdict(found: dict[str, list[timing.Seconds]], task: str, way: str) -> str:
-    """Return whether the targets are met, by the clock and by CPU time."""
-    if task == "small" and way == "default":
-        ratio = timing.ratios(found, reference=LEANEST)[FIT]
-        return "Target: fit at most 1.00 of the plain loop. " + _met(ratio.wall, ratio.cpu, 1.0)
+    """Return whether the target is met."""
     if task == "small":
-        ratio = timing.ratios(found, reference="with_accelerate")[FIT]
-        return "Target: fit at most 1.00 of tuned accelerate. " + _met(ratio.wall, ratio.cpu, 1.0)
-    others = timing.ratios(found, reference=FIT)
-    best = min((peer for peer in others if peer not in (FIT, LEANEST)), key=lambda p: others[p].wall)
-    ratio = timing.ratios(found, reference=best)[FIT]
-    start = f"Target: fit not behind any (the best is {peers.NAMES[best]}) beyond the noise, 1.05. "
-    return start + _met(ratio.wall, ratio.cpu, 1.05)
+        rival, at_most = (LEANEST, 1.0) if way == "default" else ("with_accelerate", 1.0)
+    else:
+        rival, at_most = _fastest_trainer(found), 1.05
+    ratio = timing.ratios(found, reference=rival)[FIT]
+    verdict = timing.met(
+        ratio.wall, at_most=at_most, shown=f"{ratio.wall:.2f} (CPU time {ratio.cpu:.2f})"
+    )
+    return f"Target: fit at most {at_most:.2f} of {peers.NAMES[rival]}. {verdict}"
 
 
-def _met(wall: float, cpu: float, target: float) -> str:
-    """Return a verdict in words."""
-    word = "met" if wall <= target else "MISSED"
-    return f"{word}: {wall:.2f} (CPU time {cpu:.2f})."
+def _fastest_trainer(found: dict[str, list[timing.Seconds]]) -> str:
+    """Return the fastest of the others, the leanest loop left out."""
+    others = [peer for peer in found if peer not in (LEANEST, FIT)]
+    measured = timing.ratios(found, reference=LEANEST)
+    return min(others, key=lambda peer: measured[peer].wall)

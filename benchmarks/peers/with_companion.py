@@ -7,21 +7,14 @@ import dataclasses
 from torch import nn
 
 import companion
-from benchmarks.tasks import BATCH_SIZE, LEARNING_RATE, SEED, Task
+from benchmarks.tasks import SEED, Task, unadorned_recipe
+from companion.splits import Splits
 from companion.training import Recipe
 
 
 def tuned(task: Task) -> nn.Module:
     """Train along a cosine without warm-up; no decay, clipping or val."""
-    recipe = Recipe(
-        epochs=task.num_epochs,
-        min_steps=1,
-        batch_size=BATCH_SIZE,
-        learning_rate=LEARNING_RATE,
-        weight_decay=0.0,
-        warmup_fraction=0.0,
-        max_grad_norm=None,
-    )
+    recipe = unadorned_recipe(task)
     splits = dataclasses.replace(task.splits, val=None)
     return _plain(task, splits, recipe, progress=False)
 
@@ -32,9 +25,7 @@ def default(task: Task) -> nn.Module:
     return _plain(task, task.splits, recipe, progress=True)
 
 
-def _plain(
-    task: Task, splits: companion.splits.Splits, recipe: Recipe, *, progress: bool
-) -> nn.Module:
+def _plain(task: Task, splits: Splits, recipe: Recipe, *, progress: bool) -> nn.Module:
     """Fit and return encoder and head as the others have them."""
     model = companion.fit(
         task.backbone,
