@@ -87,7 +87,7 @@ def cosine(step: int, num_steps: int) -> float:
 
 
 def small_task(num_epochs: int = 60) -> Task:
-    """Real digits in memory and a network of 13,000 parameters: 1,500 steps of 32."""
+    """Real digits in memory and a network of 13,146 parameters: 1,500 steps of 32."""
     return _task(small_backbone(), digit_splits(800, 200), num_epochs)
 
 

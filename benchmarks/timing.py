@@ -19,6 +19,7 @@ __all__ = [
     "Contestant",
     "Ratio",
     "Seconds",
+    "all_threads",
     "in_fresh_process",
     "measure",
     "met",
@@ -132,6 +133,11 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         for line in lines
     ]
     return "\n".join("| " + " | ".join(line) + " |" for line in [cells[0], rule, *cells[1:]])
+
+
+def all_threads() -> int:
+    """Return the threads that a large network gets: `OMP_NUM_THREADS`, else one for each core."""
+    return int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
 
 
 def met(value: float, *, at_most: float, shown: str) -> str:

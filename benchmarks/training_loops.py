@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable
 
 import torch
@@ -32,14 +31,14 @@ def prepare(task: str, peer: str, way: str) -> Callable[[], object]:
     return functools.partial(peers.trainer_of(peer, way), TASKS[task]())
 
 
-def report(task: str, *, rounds: int) -> str:
+def report(task: str, rounds: int) -> str:
     """Train with every contestant in both ways and return the two tables.
 
     Args:
         task: `"small"` (one thread) or `"resnet18"` (a thread for each core).
         rounds: rounds that count.
     """
-    threads = 1 if task == "small" else os.cpu_count() or 1
+    threads = 1 if task == "small" else timing.all_threads()
     steps = TASKS[task]().num_steps
     parts = [
         f"## {TITLES[task]}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import inspect
 import sys
 import time
 from pathlib import Path
@@ -77,7 +78,7 @@ def test_defaults_learn(peer, task, capfd):
 def test_tasks_have_the_stated_sizes(task):
     small = tasks.small_task()
     assert (small.num_steps, small.steps_per_epoch) == (1500, 25)
-    assert 10_000 < sum(p.numel() for p in small.network().parameters()) < 20_000
+    assert sum(p.numel() for p in small.network().parameters()) == 13_146
     assert small.shortened(2).num_steps == 50
     assert torch.equal(_weights(task.network()), _weights(task.network()))
 
@@ -90,10 +91,9 @@ def test_the_cosine_falls_from_one_to_zero():
 def test_probes_reach_the_same_head():
     task = tasks.small_task(num_epochs=2)
     heads = {way: _weights(probe(task)) for way, probe in cached_features.WAYS.items()}
-    assert len(heads) == 3
-    first, *rest = heads.values()
+    first, second = heads.values()
     assert (first - _weights(task.network()[1])).abs().max() > 1e-2
-    assert all(torch.allclose(head, first, rtol=0, atol=1e-5) for head in rest)
+    assert torch.allclose(first, second, rtol=0, atol=1e-5)
 
 
 def test_ten_times_the_data_are_ten_times_the_steps():
@@ -188,6 +188,12 @@ def test_verdicts(task, way, rival, fit, verdict):
 
 def test_starting_python_takes_time():
     assert 0 < imports.seconds_of("pass").wall < 30
+
+
+def test_each_question_takes_the_rounds():
+    assert len(run.QUESTIONS) == 5
+    for ask in run.QUESTIONS.values():
+        inspect.signature(ask).bind(5)
 
 
 def test_an_unknown_question_is_refused(monkeypatch, capsys):
