@@ -71,6 +71,6 @@ def recorded_mark(study: dict[str, Any], name: str) -> str:
     ran = " ".join(facts)
     return (
         f"**Recorded study.** What follows is drawn from `{name}`, which was computed earlier"
-        f"{' ' + ran if ran else ''} and not by this build. The chapter repeats at least one of "
-        "its runs live and compares."
+        f"{' ' + ran if ran else ''} and not by this build. At least one of its runs is repeated "
+        "and compared, live in the chapter or, where the data are not bundled, by a test."
     )
