@@ -126,7 +126,7 @@ def batch_norm_moved(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) 
         for name, tensor in before.items()
         if name.rpartition(".")[2] in ("running_mean", "running_var")
         and name in after
-        and not torch.equal(tensor, after[name])
+        and not torch.equal(tensor.detach().cpu(), after[name].detach().cpu())
     ]
     if moved:
         return wrong(

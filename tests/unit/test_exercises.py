@@ -30,6 +30,7 @@ from companion.exercises import (
     right,
     wrong,
 )
+from companion.exercises.image_classification import checks as image_checks
 from companion.heads import Model, build_head
 from companion.registry import Registry
 from companion.splits import Split
@@ -360,6 +361,30 @@ def test_statistics_that_moved_are_recognised():
     norm(torch.randn(8, 2))
     found = misconceptions.batch_norm_moved(before, norm.state_dict())
     assert named(found) == "batch-norm statistics moved"
+
+
+class Elsewhere(torch.Tensor):
+    """A tensor that, as one on another device, is compared with others on the CPU only."""
+
+    def cpu(self):
+        return self.as_subclass(torch.Tensor)
+
+    @classmethod
+    def __torch_function__(cls, function, types, args=(), kwargs=None):
+        if function in (torch.equal, torch.allclose):
+            raise RuntimeError("Expected all tensors to be on the same device")
+        return super().__torch_function__(function, types, args, kwargs)
+
+
+def test_states_on_two_devices_are_compared():
+    state = nn.BatchNorm1d(2).state_dict()
+    there = {name: value.clone().as_subclass(Elsewhere) for name, value in state.items()}
+    moved = {name: value + 1 for name, value in there.items()}
+    for first, second in ((state, there), (there, state)):
+        assert named(misconceptions.batch_norm_moved(first, second)) is None
+        assert image_checks._differing(first, second) == []
+    assert named(misconceptions.batch_norm_moved(state, moved)) == "batch-norm statistics moved"
+    assert image_checks._differing(moved, state) == sorted(state)
 
 
 def test_forgotten_eval_mode_is_recognised():

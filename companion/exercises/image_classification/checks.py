@@ -135,7 +135,9 @@ def _differing(first: State, second: State) -> list[str]:
     return [
         name
         for name in sorted(first.keys() & second.keys())
-        if not torch.allclose(first[name], second[name], atol=1e-5, rtol=1e-4)
+        if not torch.allclose(
+            first[name].detach().cpu(), second[name].detach().cpu(), atol=1e-5, rtol=1e-4
+        )
     ]
 
 
