@@ -48,6 +48,7 @@ def save_model(model: Model, path: str | Path, *, notes: Mapping[str, str] | Non
         "backbone": model.backbone.name,
         "task": _task(model.head),
         "classes": json.dumps(model.classes),
+        "image_size": str(getattr(model.backbone, "image_size", None) or ""),
     }
     return runtime.atomic_write(path, save(weights, metadata=dict(notes or {}) | facts))
 
@@ -57,8 +58,8 @@ def load_model(path: str | Path, *, backbone: Backbone | None = None) -> Model:
 
     Args:
         path: the file.
-        backbone: the architecture, where it is not registered or needs options such as another
-            image size; its weights are replaced. `None` loads it by the name in the file.
+        backbone: the architecture, where it is not registered; its weights are replaced. `None`
+            loads it by the name in the file, for the image size that it was saved with.
 
     Returns:
         The model, in evaluation mode on the CPU.
@@ -68,7 +69,9 @@ def load_model(path: str | Path, *, backbone: Backbone | None = None) -> Model:
     """
     facts = _facts(checks.existing_file("model", path))
     if backbone is None:
-        backbone = load_backbone(facts["backbone"], pretrained=False)
+        backbone = load_backbone(
+            facts["backbone"], pretrained=False, image_size=_image_size(path, facts)
+        )
     if backbone.name != facts["backbone"]:
         checks.fail(
             "backbone",
@@ -89,6 +92,14 @@ def load_model(path: str | Path, *, backbone: Backbone | None = None) -> Model:
 def _task(head: Head) -> str:
     """Return the task of a head."""
     return next(task for task, kind in HEADS.items() if type(head) is kind)
+
+
+def _image_size(path: str | Path, facts: Mapping[str, str]) -> int | None:
+    """Return the side in pixels that a saved backbone resizes images to; `None` for its own."""
+    written = facts.get("image_size", "")
+    if written and not written.isdecimal():
+        _refuse(Path(path), f"the image size {written!r}")
+    return int(written) if written else None
 
 
 def _facts(path: Path) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from companion import load_backbone, runtime
@@ -9,6 +10,7 @@ from companion.adapters import add_lora_
 from companion.checks import CompanionError
 from companion.heads import CTCHead, LinearHead, Model, TokenHead
 from companion.model_files import load_model, save_model
+from companion.splits import Split
 
 CLASSES = ("rose", "tulip", "élan")
 
@@ -63,6 +65,31 @@ def test_a_backbone_of_ones_own_is_used_and_left_as_it_is(model, images, tmp_pat
     assert all(torch.equal(before[name], value) for name, value in own.state_dict().items())
     with pytest.raises(CompanionError, match="backbone: got 'resnet18'; expected 'glyphnet'"):
         load_model(path, backbone=load_backbone("resnet18", pretrained=False))
+
+
+def test_the_image_size_comes_back(model, tmp_path):
+    images = torch.rand(2, 3, 40, 40, generator=torch.Generator().manual_seed(0))
+    body = load_backbone("resnet18", pretrained=False, image_size=32)
+    small = Model(body, LinearHead(body.feature_dim, 3), CLASSES).eval()
+    path = tmp_path / "model.safetensors"
+    loaded = load_model(save_model(small, path, notes={"image_size": "notes change no fact"}))
+    assert loaded.backbone.image_size == 32
+    split = Split("val", images, torch.tensor([0, 1]), ("a", "b"), CLASSES)
+    indices = torch.arange(2)
+    prepared = [b.prepare(split).batch(indices).inputs for b in (body, loaded.backbone)]
+    assert prepared[0].shape[-2:] == (32, 32)
+    assert torch.equal(*prepared)
+    assert load_model(save_model(model, path)).backbone.image_size is None
+
+
+def test_an_image_size_that_is_none_is_refused(model, tmp_path):
+    path = save_model(model, tmp_path / "model.safetensors")
+    with safe_open(path, framework="pt") as file:
+        facts = file.metadata()
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    save_file(weights, path, metadata=facts | {"image_size": "big"})
+    with pytest.raises(CompanionError, match="got the image size 'big'"):
+        load_model(path)
 
 
 def plain_weights(path):
