@@ -58,7 +58,7 @@ def plot_history(history: History) -> Figure:
         loss_axes.axvline(start, color="#767676", linewidth=0.8, linestyle=":")
         loss_axes.annotate(
             name, (start, 1), xycoords=("data", "axes fraction"), xytext=(3, 2),
-            textcoords="offset points", fontsize=8, color="#555555",
+            textcoords="offset points", fontsize=8, color="#555555", parse_math=False,
         )  # fmt: skip
     first, last = history.losses[0], _smooth(history.losses)[-1]
     words = f"Training loss over {len(history.losses)} steps, from {first:.2f} to {last:.2f} nats"
@@ -106,8 +106,9 @@ def plot_confusion(scores: Scores) -> Figure:
     image = axes.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1)
     axes.grid(visible=False)
     ticks = range(len(scores.classes))
-    axes.set_xticks(ticks, scores.classes, rotation=90 if _are_long(scores.classes) else 0)
-    axes.set_yticks(ticks, scores.classes)
+    rotation = 90 if _are_long(scores.classes) else 0
+    axes.set_xticks(ticks, scores.classes, rotation=rotation, parse_math=False)
+    axes.set_yticks(ticks, scores.classes, parse_math=False)
     axes.set(xlabel="predicted class", ylabel="true class")
     if len(scores.classes) <= MAX_NUMBERED_CLASSES:
         _write_counts(axes, counts, shares)
@@ -183,7 +184,7 @@ def show_images(
             _draw_image(place, images[position])
             title, is_wrong = _title(position, labels, predictions, classes)
             colour = palette()["vermilion"] if is_wrong else "black"
-            place.set_title(title, fontsize=8, color=colour)
+            place.set_title(title, fontsize=8, color=colour, parse_math=False)
     titles = [_title(i, labels, predictions, classes)[0] for i in range(len(images))]
     named = "; ".join(title.replace("\n", " ") for title in titles[:20] if title)
     return finish(figure, alt=f"{len(images)} images{': ' + named if named else ''}.")
@@ -242,7 +243,8 @@ def plot_reliability(scores: Scores | Mapping[str, Scores], *, num_bins: int = 1
         )
         words.append(f"{name} has an expected calibration error of {format_fraction(error)}")
     axes.set(xlabel="confidence (fraction)", ylabel="accuracy (fraction)", xlim=(0, 1), ylim=(0, 1))
-    axes.legend(loc="lower right", frameon=False)
+    for text in axes.legend(loc="lower right", frameon=False).get_texts():
+        text.set_parse_math(False)
     return finish(figure, alt=f"Accuracy over confidence in {num_bins} bins: {', '.join(words)}.")
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from companion.registry import STRATEGIES
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -74,20 +76,25 @@ def strategy_colour(name: str) -> str:
     """Return the colour of a strategy, the same in every figure, as hexadecimal RGB.
 
     Args:
-        name: the strategy's name; a name of your own gets one of the palette's colours.
+        name: the strategy's name; what is not in the book gets one of the palette's colours.
     """
     return strategy_style(name)[0]
 
 
 def strategy_style(name: str) -> tuple[str, str]:
-    """Return colour and marker of a strategy.
+    """Return colour and marker of a strategy; no two registered ones share both.
+
+    Where colours or markers run out they begin again; as 7 and 6 have no common divisor, 42
+    further strategies differ in one or the other.
 
     Args:
         name: the strategy's name.
     """
     if name in _STRATEGY_STYLES:
         return _STRATEGY_STYLES[name]
-    number = sum(name.encode())  # the same for a name in every process
+    further = [known for known in STRATEGIES.names() if known not in _STRATEGY_STYLES]
+    # The number of a plan of one's own is the same in every process.
+    number = further.index(name) if name in further else sum(name.encode())
     colours = [colour for word, colour in _OKABE_ITO.items() if word != "yellow"]
     return colours[number % len(colours)], _SPARE_MARKERS[number % len(_SPARE_MARKERS)]
 

@@ -18,7 +18,8 @@ from sklearn.isotonic import IsotonicRegression
 from companion import evaluation, report, study, training
 from companion.checks import CompanionError
 from companion.evaluation import Interval
-from companion.report import recording, study_figures
+from companion.registry import STRATEGIES
+from companion.report import recording, study_figures, style
 from companion.splits import Split
 from companion.study import Run, TestItems
 
@@ -397,6 +398,22 @@ def test_a_confusion_matrix_says_what_is_confused():
     assert str(int(counts[0, 0])) in shown
 
 
+def test_names_with_dollars_are_no_formulas():
+    names = ("$5", "$x^{$", r"\$\frac$")
+    scores = made_scores(classes=names)
+    images = torch.rand(3, 1, 8, 8)
+    figures = [
+        report.plot_confusion(scores),
+        report.plot_reliability({names[1]: scores}),
+        report.show_images(images, labels=[0, 1, 2], predictions=[0, 2, 1], classes=names),
+        report.plot_history(dataclasses.replace(history(), phases=[(names[1], 0)])),
+    ]
+    for figure in figures:
+        figure.canvas.draw()
+        assert any("$x^{$" in text for text in texts(figure))
+    assert set(names) <= set(texts(figures[0]))
+
+
 def test_reliability_is_drawn_for_one_model_or_several():
     scores = made_scores()
     error = evaluation.expected_calibration_error(scores.probabilities, scores.labels)
@@ -431,12 +448,23 @@ def test_colours_are_okabe_and_itos_and_a_strategy_keeps_its_own():
     assert len(set(report.palette().values())) == 8
     report.palette()["black"] = "white"
     assert report.palette()["black"] == "#000000"
-    from companion.registry import STRATEGIES
-
-    colours = [report.strategy_colour(name) for name in STRATEGIES.names()]
-    assert len(set(colours)) == len(colours)
     assert report.strategy_colour("mine") == report.strategy_colour("mine")
     assert report.figure_size(width=0.5, ratio=1.0) == (3.5, 3.5)
+
+
+@pytest.mark.parametrize("num_more", [0, 42])
+def test_no_two_strategies_look_alike(monkeypatch, num_more):
+    names = (*STRATEGIES.names(), *(f"more {number}" for number in range(num_more)))
+    monkeypatch.setattr(STRATEGIES, "names", lambda: names)
+    styles = [style.strategy_style(name) for name in names]
+    assert len(set(styles)) == len(styles) >= 8
+    assert [report.strategy_colour(name) for name in names] == [colour for colour, _ in styles]
+
+
+def test_more_strategies_than_styles_begin_again(monkeypatch):
+    names = tuple(f"more {number}" for number in range(43))
+    monkeypatch.setattr(STRATEGIES, "names", lambda: names)
+    assert style.strategy_style(names[42]) == style.strategy_style(names[0])
 
 
 def test_drawing_leaves_matplotlibs_settings_alone():
