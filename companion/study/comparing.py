@@ -82,6 +82,7 @@ def compare(
     budgets = as_budgets(splits, labels_per_class)
     adaptations = as_plans(backbone, strategies)
     config = as_config(backbone, splits, adaptations, as_seeds(seeds), budgets, recipes)
+    _check_val(splits, config["seeds"][0], budgets, recipes)
     study = _resumed(_empty_study(backbone, splits, adaptations, config), path)
     study = _opened(study, splits)
     with _bar(study, progress) as bar:
@@ -123,6 +124,25 @@ def _remaining(
                 yield _with_training(run, chosen, result, seconds), result.model
 
 
+def _check_val(splits: Splits, seed: int, budgets: list[int | None], recipes: list[Recipe]) -> None:
+    """Refuse several recipes where a budget leaves no val, before anything is trained or read.
+
+    Raises:
+        CompanionError: there is no val to choose on.
+    """
+    if len(recipes) == 1:
+        return
+    without = [budget for budget in budgets if _draw(splits, seed, budget).val is None]
+    if without:
+        at = "" if splits.pool is None else f" at labels_per_class={without[0]}"
+        checks.fail(
+            "several recipes",
+            got=f"splits without val{at}",
+            expected="a val to choose on",
+            do="pass one recipe, or labels_per_class of 5 or more",
+        )
+
+
 def _fit_best(
     backbone: Backbone,
     splits: Splits,
@@ -151,13 +171,7 @@ def _fit_best(
 
 def _is_better(first: Scores | None, second: Scores | None) -> bool:
     """Return whether the first val score beats the second."""
-    if first is None or second is None:
-        checks.fail(
-            "several recipes",
-            got="splits without val",
-            expected="a val to choose on",
-            do="pass one recipe, or labels_per_class of 5 or more",
-        )
+    assert first is not None and second is not None  # `_check_val` saw to it
     sign = -1 if first.metric == "cer" else 1
     return sign * first.value > sign * second.value
 

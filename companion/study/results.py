@@ -189,7 +189,8 @@ class Study:
 
         Args:
             baseline: what each other strategy is compared with at each budget; the constant
-                answer is not compared.
+                answer is not compared. While a study is unfinished, what shares no finished seed
+                with its baseline yet is left out.
 
         Raises:
             CompanionError: the study has no such strategy.
@@ -201,6 +202,7 @@ class Study:
             Effect(row.strategy, baseline, row.labels_per_class, self._effect_of(row, baseline))
             for row in self.rows()
             if row.strategy not in (baseline, MAJORITY)
+            and row.values.keys() & self._finished_seeds(baseline, row.labels_per_class)
         ]
         tested = [i for i, effect in enumerate(found) if effect.paired.p_value is not None]
         corrected = holm([found[i].paired.p_value or 0.0 for i in tested])
@@ -260,6 +262,11 @@ class Study:
     def _effect_of(self, row: Row, baseline: str) -> Paired:
         """Return the comparison of a row with the baseline at its budget."""
         return self.effect(row.strategy, baseline, row.labels_per_class)
+
+    def _finished_seeds(self, strategy: str, labels_per_class: int | None) -> set[int]:
+        """Return the seeds of a strategy's finished runs at one budget, none where none are."""
+        key = (strategy, labels_per_class)
+        return {run.seed for run in self.runs if (run.strategy, run.labels_per_class) == key}
 
     def _runs(self, strategy: str, labels_per_class: int | None) -> dict[int, Run]:
         """Return the finished runs of a strategy at one budget, by seed."""

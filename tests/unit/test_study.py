@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from companion import evaluation, study
+from companion import evaluation, report, study
 from companion.checks import CompanionError
 from companion.evaluation import Interval
 from companion.strategies import Adaptation, Phase, plan
@@ -189,6 +189,25 @@ def test_several_recipes_need_a_val(images):
         )
 
 
+@pytest.mark.parametrize("budgets", [[5, 2], [2]])
+def test_several_recipes_without_val_fail_before_any_training_or_reading(
+    images, monkeypatch, tmp_path, budgets
+):
+    trained = []
+    monkeypatch.setattr(comparing, "fit", lambda *a, **o: trained.append(o))
+    options = {"strategies": ["scratch"], "seeds": [0], "recipe": [TINY, TINY]}
+    path = tmp_path / "study.json"
+    with pytest.raises(CompanionError, match="splits without val at labels_per_class=2; expected"):
+        study.compare(
+            images.backbone, images.splits, labels_per_class=budgets, path=path, **options
+        )
+    by_hand = dataclasses.replace(images.splits, val=None, pool=None)
+    with pytest.raises(CompanionError, match="splits without val; expected a val to choose on"):
+        study.compare(images.backbone, by_hand, **options)
+    assert not trained and not path.exists()
+    assert images.splits.test.num_readings == 0
+
+
 def test_models_are_kept_on_request_only(images):
     options = {"strategies": ["probe"], "seeds": [0], "recipe": TINY}
     assert not study.compare(images.backbone, images.splits, **options).models
@@ -340,6 +359,20 @@ def test_the_constant_answer_and_the_baseline_are_not_compared():
     assert [e.strategy for e in found.effects("full")] == ["scratch", "probe"]
     with pytest.raises(CompanionError, match="baseline"):
         found.effects("lora")
+
+
+def test_an_unfinished_study_leaves_out_what_has_no_baseline_yet():
+    whole = made_study(FOUR)
+    runs = [r for r in whole.runs if (r.strategy, r.seed) != ("scratch", 0) and r.seed < 2]
+    runs = [r for r in runs if r.strategy != "full" or r.seed == 0]
+    begun = dataclasses.replace(whole, runs=tuple(runs))
+    assert [(e.strategy, e.paired.num_pairs) for e in begun.effects()] == [("probe", 1)]
+    assert [e.strategy for e in begun.effects("full")] == ["probe"]
+    table = report.study_table(begun)
+    assert [row[0] for row in table.rows] == ["scratch", "probe", "full"]
+    none = dataclasses.replace(whole, runs=tuple(r for r in runs if r.strategy != "scratch"))
+    assert none.effects() == []
+    assert len(report.study_table(none).rows) == 2
 
 
 def test_three_seeds_have_points_and_no_interval():
