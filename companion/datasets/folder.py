@@ -8,6 +8,7 @@ or under two classes, is refused: a model could learn it by heart.
 from __future__ import annotations
 
 import hashlib
+import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -78,7 +79,7 @@ def load(path: Path | None = None) -> Source:
     if not any(image.part == "test" for image in images):
         images = _set_test_aside(images)
     classes = tuple(sorted({image.label for image in images if image.part == "train"}))
-    card = replace(CARD, title=root.name, classes=classes, source=str(root))
+    card = replace(CARD, title=_readable(root.name), classes=classes, source=_readable(str(root)))
     parts = {part: _split(root, images, part, classes) for part in PARTS}
     key = hashlib.sha256("".join(sorted(i.sha256 for i in images if i.part == "test")).encode())
     return Source(
@@ -150,7 +151,7 @@ def _classes_in(folder: Path, part: str) -> list[_Image]:
             expected=LAYOUT,
             do="move it there",
         )
-    found = {sub.name: find_images(sub) for sub in classes}
+    found = {_readable(sub.name): find_images(sub) for sub in classes}
     if not any(found.values()):
         checks.fail(
             f"folder {folder}", got="no images", expected=LAYOUT, do="check the path, or add images"
@@ -216,10 +217,17 @@ def _set_test_aside(images: Sequence[_Image]) -> list[_Image]:
     return [replace(i, part="test") if i.sha256 in test else i for i in images]
 
 
+def _readable(name: str) -> str:
+    """Return a file's name as text that can be written, even where its bytes are no UTF-8."""
+    return os.fsencode(name).decode(errors="backslashreplace")
+
+
 def _split(root: Path, images: Sequence[_Image], part: str, classes: tuple[str, ...]) -> Split:
     """Return the images of one part."""
     chosen = [image for image in images if image.part == part]
     labels = torch.tensor([classes.index(image.label) for image in chosen], dtype=torch.long)
-    ids = tuple(f"{root.name}/{image.path.relative_to(root).as_posix()}" for image in chosen)
+    ids = tuple(
+        _readable(f"{root.name}/{image.path.relative_to(root).as_posix()}") for image in chosen
+    )
     name = "pool" if part == "train" else part
     return Split(name, ImageFiles([i.path for i in chosen]), labels, ids, classes)

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import os
 import shutil
 import warnings
 from pathlib import Path
@@ -197,6 +198,24 @@ def test_what_systems_leave_behind_is_passed_over(flowers):
     (flowers / "rose" / ".DS_Store").write_bytes(b"x")
     (flowers / "rose" / "Thumbs.db").write_bytes(b"x")
     assert len(folder.load(flowers).pool) == 20
+
+
+def test_names_that_are_no_utf8_are_spelled_out(flowers):
+    try:
+        os.rename(flowers / "rose", os.fsencode(flowers / "ros") + b"\xe9")
+        for path in (flowers / "tulip").iterdir():
+            os.rename(
+                path, os.fsencode(path.parent / "tulip\u00e9 ") + b"\xff" + os.fsencode(path.name)
+            )
+    except OSError as error:
+        pytest.skip(f"file names that are not UTF-8 cannot be made here ({error})")
+    splits = load_dataset("folder", path=flowers)
+    assert splits.train.classes == (r"ros\xe9", "tulip")
+    ids = {*splits.train.ids, *splits.test.ids}
+    assert any(name.startswith(r"flowers/ros\xe9/0") for name in ids)
+    assert any(name.startswith("flowers/tulip/tulip\u00e9 " + r"\xff1") for name in ids)
+    assert splits.train.fingerprint() and splits.test.fingerprint
+    assert splits.train.inputs[0].shape[0] == 3
 
 
 def test_copies_are_used_once_and_warned_of(flowers):
