@@ -13,27 +13,30 @@ from companion.strategies import Adaptation, Phase, plan
 from companion.training import Recipe, Result, fit
 
 RECIPE = Recipe(epochs=1, min_steps=12, batch_size=16, learning_rate=1e-3)
-ALL_STRATEGIES = (
-    "scratch",
-    "probe",
-    "full",
-    "lp_ft",
-    "gradual",
-    "layer_decay",
-    "lora",
-    "wise_ft",
-)
+ALL_STRATEGIES = STRATEGIES.names()  # of the package: `companion.strategies` registers them
 
 
 def test_every_registered_strategy_is_tested_here():
+    known = {"scratch", "probe", "full", "lp_ft", "gradual", "layer_decay", "lora", "wise_ft"}
+    assert known <= set(ALL_STRATEGIES)
     assert set(ALL_STRATEGIES) <= set(STRATEGIES.names())
-    assert len(ALL_STRATEGIES) == 8
+
+
+def _plan(case, strategy: str) -> Adaptation:
+    """Return the plan of a strategy for the case's backbone and a head."""
+    return plan(strategy, (*case.backbone.group_names, "head"))
+
+
+def _moving_groups(adaptation: Adaptation) -> set[str]:
+    """Return the layer groups whose own weights a plan moves: LoRA leaves the backbone's alone."""
+    groups = {group for phase in adaptation.phases for group in phase.factors}
+    return groups & {"head"} if adaptation.lora_rank else groups
 
 
 def _start(case, *, strategy: str) -> Model:
     """Return the model as `fit` begins with it."""
     body = case.backbone
-    if strategy == "scratch":
+    if not _plan(case, strategy).is_pretrained:
         body = body.with_random_weights(0)
     train = case.splits.train
     return Model(body, build_head(body.feature_dim, train, seed=0), train.classes)
@@ -48,6 +51,14 @@ def _own_state(model: Model) -> dict[str, torch.Tensor]:
     }
 
 
+def test_expected_groups_follow_from_plans(images):
+    everything = {*images.backbone.group_names, "head"}
+    for strategy in ("scratch", "full", "lp_ft", "gradual", "layer_decay", "wise_ft"):
+        assert _moving_groups(_plan(images, strategy)) == everything
+    for strategy in ("probe", "lora"):
+        assert _moving_groups(_plan(images, strategy)) == {"head"}
+
+
 def _trained_groups(result: Result) -> set[str]:
     return {row.group for row in result.ledger.rows if any(row.learning_rates)}
 
@@ -59,14 +70,14 @@ def test_frozen_is_bit_equal_and_trained_has_moved(case, strategy):
     after = _own_state(result.model)
     assert before.keys() == after.keys()
     moved = {name for name in before if not torch.equal(before[name], after[name])}
-    groups = ["head"] if strategy in ("probe", "lora") else [*case.backbone.group_names, "head"]
+    groups = _moving_groups(_plan(case, strategy))
     assert moved == _movable(result.model, groups, untrained=case.backbone.card.untrained)
     assert {row.group: row.has_moved for row in result.ledger.rows} == {
         name: name in groups for name in layer_groups.group_names(result.model)
     }
 
 
-def _movable(model: Model, groups: list[str], *, untrained: tuple[str, ...]) -> set[str]:
+def _movable(model: Model, groups: set[str], *, untrained: tuple[str, ...]) -> set[str]:
     """Return the names of all parameters of some groups, and of their batch-norm statistics."""
     found = set()
     names = {id(tensor): name for name, tensor in model.named_parameters()}
