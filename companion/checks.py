@@ -21,6 +21,7 @@ __all__ = [
     "fail",
     "finite_positive",
     "fraction",
+    "instance",
     "non_empty",
     "non_negative_int",
     "one_of",
@@ -176,6 +177,26 @@ def suggest(value: object, choices: Iterable[str]) -> list[str]:
 def _plain(name: str) -> str:
     """Return a name without case, spaces, hyphens and underscores."""
     return "".join(letter for letter in name.lower() if letter not in " -_")
+
+
+def instance(what: str, value: object, kind: type) -> None:
+    """Pass an object of a class.
+
+    Args:
+        what: name of the value, for the message.
+        value: the object.
+        kind: the class.
+
+    Raises:
+        CompanionError: it is of another class.
+    """
+    if not isinstance(value, kind):
+        fail(
+            what,
+            got=f"{value!r:.60}, a {type(value).__name__}",
+            expected=f"a {kind.__name__}",
+            do=f"pass the {kind.__name__} itself",
+        )
 
 
 def non_empty(what: str, value: Collection[object], *, do: str) -> None:

@@ -254,7 +254,7 @@ def atomic_write(path: str | Path, content: bytes | str) -> Path:
     Raises:
         CompanionError: no permission, or no room; the file that was there is untouched.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     data = content.encode() if isinstance(content, str) else content
     temporary: str | None = None
     try:
@@ -286,7 +286,7 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
     Raises:
         CompanionError: no permission, or no room; the folder that was there is untouched.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

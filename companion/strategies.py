@@ -105,7 +105,12 @@ def plan(strategy: str | Adaptation, groups: Sequence[str]) -> Adaptation:
     if isinstance(strategy, str):
         STRATEGIES.get(strategy)
         strategy = _PLANNERS[strategy](groups)
+    checks.instance("strategy", strategy, Adaptation)
+    if strategy.interpolation is not None:
+        checks.fraction("interpolation", strategy.interpolation)
+    checks.non_negative_int("lora_rank", strategy.lora_rank)
     for phase in strategy.phases:
+        checks.finite_positive(f"share of phase {phase.name!r}", phase.share)
         for name, factor in phase.factors.items():
             checks.one_of(f"layer group of phase {phase.name!r}", name, tuple(groups))
             checks.finite_positive(f"learning-rate factor of {name!r}", factor)

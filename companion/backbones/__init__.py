@@ -50,7 +50,9 @@ def load_backbone(
     if image_size is not None:
         checks.positive_int("image_size", image_size)
     loader = LOADERS[name]
-    return loader(card, pretrained=pretrained, seed=seed, image_size=image_size).eval()
+    backbone = loader(card, pretrained=pretrained, seed=seed, image_size=image_size)
+    backbone.image_size = image_size
+    return backbone.eval()
 
 
 def _register_all() -> None:

@@ -54,6 +54,10 @@ class Backbone(nn.Module):
         feature_mask: from the mask of the inputs to the mask of the features, for encoders that
             shorten sequences; `None` where both are the same.
 
+    Attributes:
+        is_pretrained: whether the weights were given.
+        image_size: side in pixels that `load_backbone` was asked to resize images to, or `None`.
+
     Raises:
         CompanionError: groups that miss a parameter or hold one twice, weights that do not fit.
     """
@@ -76,6 +80,7 @@ class Backbone(nn.Module):
         self._prepare = prepare
         self._feature_mask = feature_mask
         self.is_pretrained = weights is not None
+        self.image_size: int | None = None
         with runtime.fork_seed(seed, "backbone", card.name):
             self.encoder = build_encoder()
         if weights is not None:

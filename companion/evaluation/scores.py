@@ -174,6 +174,9 @@ def evaluate(
     Warns:
         TestReadAgainWarning: the test set was read before by something else.
     """
+    checks.instance("model", model, Model)
+    if not isinstance(split, TestSplit):
+        checks.instance("split", split, Split)
     _check_classes(model, split)
     if isinstance(split, TestSplit):
         split = split.open(reading or f"model {weights_fingerprint(model)[:16]}")

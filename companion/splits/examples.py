@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -35,8 +36,8 @@ class Split:
         task: `"classification"`, `"tokens"` or `"ctc"`.
 
     Raises:
-        CompanionError: fields of different lengths, labels out of range, ids given twice, float
-            images outside [0, 1].
+        CompanionError: fields of different lengths, labels out of range, ids or classes that are
+            given twice or are no strings, images of another type or outside [0, 1].
     """
 
     name: str
@@ -51,8 +52,9 @@ class Split:
         """Bring the fields into their form and check them."""
         checks.one_of("task", self.task, ("classification", "tokens", "ctc"))
         set_field = object.__setattr__
-        set_field(self, "ids", tuple(self.ids))
-        set_field(self, "classes", tuple(self.classes))
+        set_field(self, "ids", _as_names("ids", self.ids))
+        set_field(self, "classes", _as_names("classes", self.classes))
+        set_field(self, "inputs", _as_inputs(self.inputs))
         set_field(self, "labels", _as_labels(self.labels, self.task))
         if self.groups is not None:
             set_field(self, "groups", tuple(self.groups))
@@ -63,6 +65,19 @@ class Split:
     def __len__(self) -> int:
         """Return the number of items."""
         return len(self.ids)
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256 of the items: equal for equal ids, labels, classes, task and inputs.
+
+        Inputs that are read when they are asked for, such as files, count by their ids alone.
+        """
+        digest = hashlib.sha256("\x1f".join([self.task, *self.classes, *self.ids]).encode())
+        labels = [self.labels] if isinstance(self.labels, Tensor) else self.labels
+        is_in_memory = isinstance(self.inputs, (Tensor, list, tuple))
+        inputs = [self.inputs] if isinstance(self.inputs, Tensor) else self.inputs
+        for value in (*labels, *(inputs if is_in_memory else ())):
+            digest.update(_raw(value))
+        return digest.hexdigest()
 
     def class_counts(self) -> dict[str, int]:
         """Return how many labels of each class there are, by class name, zeros included."""
@@ -141,17 +156,66 @@ def _as_labels(labels: Any, task: str) -> Tensor | list[Tensor]:
     Raises:
         CompanionError: they are not whole numbers.
     """
-    rows = [torch.as_tensor(row) for row in ([labels] if task == "classification" else labels)]
+    try:
+        rows = [torch.as_tensor(row) for row in ([labels] if task == "classification" else labels)]
+    except (TypeError, ValueError, RuntimeError):
+        _refuse_labels(f"{str(labels)[:40]}, {type(labels).__name__}")
     for row in rows:
         if row.dim() != 1 or row.is_floating_point() or row.dtype == torch.bool:
-            checks.fail(
-                "labels",
-                got=f"{row.dtype} of shape {tuple(row.shape)}",
-                expected="class ids, one whole number an item (or a row of them for sequences)",
-                do="number the classes 0, 1, 2, ... in the order of `classes`",
-            )
+            _refuse_labels(f"{row.dtype} of shape {tuple(row.shape)}")
     rows = [row.long() for row in rows]
     return rows[0] if task == "classification" else rows
+
+
+def _refuse_labels(got: str) -> NoReturn:
+    """Raise the error for labels that are no whole numbers."""
+    checks.fail(
+        "labels",
+        got=got,
+        expected="class ids, one whole number an item (or a row of them for sequences)",
+        do="number the classes 0, 1, 2, ... in the order of `classes`",
+    )
+
+
+def _as_names(what: str, names: Iterable[Any]) -> tuple[str, ...]:
+    """Return names as a tuple of strings, classes all different.
+
+    Raises:
+        CompanionError: one is no string, or a class is named twice.
+    """
+    found = tuple(names)
+    wrong = [name for name in found if not isinstance(name, str)]
+    if wrong:
+        checks.fail(
+            what,
+            got=f"{wrong[0]!r}, a {type(wrong[0]).__name__}",
+            expected="strings",
+            do=f"pass [str(name) for name in {what}]",
+        )
+    twice = [name for name, number in Counter(found).items() if number > 1]
+    if what == "classes" and twice:
+        checks.fail(
+            what, got=f"{twice[0]!r} twice", expected="each class once", do="merge or rename them"
+        )
+    return found
+
+
+def _as_inputs(inputs: Any) -> Any:
+    """Return inputs with numpy arrays as tensors; anything else as it is."""
+    if type(inputs).__module__ == "numpy":
+        return torch.from_numpy(inputs)
+    if isinstance(inputs, (list, tuple)) and inputs and type(inputs[0]).__module__ == "numpy":
+        return [torch.as_tensor(item) for item in inputs]
+    return inputs
+
+
+def _raw(value: Any) -> bytes:
+    """Return the bytes that tell a label or an input from another."""
+    if not isinstance(value, Tensor):
+        return repr(value).encode()
+    head = f"{value.dtype}{tuple(value.shape)}".encode()
+    flat = value.detach().cpu().contiguous().reshape(-1)
+    return head + flat.view(torch.uint8).numpy().tobytes()
 
 
 def _flat(labels: Tensor | Sequence[Tensor]) -> Tensor:
@@ -200,8 +264,15 @@ def _check_labels(split: Split) -> None:
 def _check_images(split: Split) -> None:
     """Refuse float images outside [0, 1], the range that every preprocessing starts from."""
     images = split.inputs
-    if not isinstance(images, Tensor) or images.dim() != 4 or not images.is_floating_point():
+    if not isinstance(images, Tensor) or images.dim() != 4 or images.dtype == torch.uint8:
         return
+    if not images.is_floating_point():
+        checks.fail(
+            f"images of split {split.name!r}",
+            got=f"{images.dtype}",
+            expected="uint8 in 0..255, or float in [0, 1]",
+            do="convert them with .to(torch.uint8)",
+        )
     if len(images) and not bool(((images >= 0) & (images <= 1)).all()):
         checks.fail(
             f"images of split {split.name!r}",

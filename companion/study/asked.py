@@ -50,6 +50,7 @@ def as_budgets(splits: Splits, asked: int | Sequence[int | None] | None) -> list
 
 def as_seeds(seeds: Iterable[int]) -> list[int]:
     """Return the seeds of a study, each once."""
+    checks.instance("seeds", seeds, Iterable)
     found = [checks.non_negative_int("seed", seed) for seed in seeds]
     checks.non_empty("seeds", found, do="pass range(5), say")
     _check_once("seeds", found)
@@ -58,7 +59,7 @@ def as_seeds(seeds: Iterable[int]) -> list[int]:
 
 def as_plans(backbone: Backbone, strategies: Sequence[str | Adaptation]) -> dict[str, Adaptation]:
     """Return the plans of a study by name, training from scratch among them."""
-    if isinstance(strategies, str):
+    if isinstance(strategies, (str, Adaptation)):
         strategies = [strategies]
     checks.non_empty("strategies", strategies, do="name at least one, such as 'lp_ft'")
     names = [s if isinstance(s, str) else s.name for s in strategies]

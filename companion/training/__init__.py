@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from companion import checks, evaluation, layer_groups, registry, runtime
-from companion.adapters import add_lora_
+from companion.adapters import add_lora_, lora_layers
 from companion.backbones import Backbone
 from companion.heads import Model, build_head
 from companion.splits import Split, Splits, TestSplit
@@ -78,8 +78,15 @@ def fit(
     Reference: kumar2022finetuning, sec. 3.4 (the default strategy)
     """
     started = time.perf_counter()
-    recipe = recipe or Recipe()
-    checks.positive_int("checkpoint_every", checkpoint_every)
+    recipe = Recipe() if recipe is None else recipe
+    seed = checks.non_negative_int("seed", seed)
+    checkpoint_every = checks.positive_int("checkpoint_every", checkpoint_every)
+    for what, given, kind in (
+        ("backbone", backbone, Backbone),
+        ("splits", splits, Splits),
+        ("recipe", recipe, Recipe),
+    ):
+        checks.instance(what, given, kind)
     _check_data(splits)
     _warn_of_overlap(backbone, splits)
     adaptation = plan(strategy, (*backbone.group_names, layer_groups.HEAD))
@@ -88,7 +95,8 @@ def fit(
         before = layer_groups.fingerprints(run.model)
         run.progress = runtime.show_progress(progress)
         if checkpoint_dir is not None:
-            run.checkpoint_dir, run.checkpoint_every = Path(checkpoint_dir), checkpoint_every
+            run.checkpoint_dir = Path(checkpoint_dir).expanduser()
+            run.checkpoint_every = checkpoint_every
             run.fingerprint = _run_fingerprint(before, splits, adaptation, recipe, seed)
             checkpoints.check_writable(run.checkpoint_dir)
         run.carry_out()
@@ -162,6 +170,13 @@ def _build_model(backbone: Backbone, train: Split, adaptation: Adaptation, seed:
     else:
         body = backbone.with_random_weights(seed)
     model = Model(body, build_head(body.feature_dim, train, seed=seed), train.classes)
+    if any(lora_layers(model)):
+        checks.fail(
+            "backbone",
+            got=f"{backbone.name!r} with LoRA factors of an earlier run",
+            expected="a backbone of plain layers",
+            do="merge it: companion.model_files.save_model, then load_model, then .backbone",
+        )
     if adaptation.lora_rank:
         add_lora_(model, rank=adaptation.lora_rank, seed=seed)
     return model
@@ -190,8 +205,8 @@ def _run_fingerprint(
     """Return a hash of everything that decides a run's outcome."""
     facts = {
         "weights": before,
-        "train": splits.train.ids,
-        "val": None if splits.val is None else splits.val.ids,
+        "train": splits.train.fingerprint(),
+        "val": None if splits.val is None else splits.val.fingerprint(),
         "adaptation": dataclasses.asdict(adaptation),
         "recipe": recipe.as_dict(),
         "seed": seed,

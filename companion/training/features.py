@@ -26,13 +26,14 @@ def compute_features(model: Model, source: BatchSource, *, device: torch.device)
         A source whose inputs are features, (items, feature_dim), or one tensor
         (positions, feature_dim) an item, trimmed to its real positions.
     """
-    was_training = model.backbone.training
+    modes = {module: module.training for module in model.backbone.modules()}
     model.backbone.eval()
     pieces = [
         _features(model, source.batch(indices).to(device))
         for indices in torch.split(torch.arange(len(source)), CHUNK)
     ]
-    model.backbone.train(was_training)
+    for module, is_training in modes.items():
+        module.training = is_training
     labels = source.labels
     if isinstance(labels, Tensor) and pieces[0][0].dim() == 2:
         return TensorSource(torch.cat([values for values, _ in pieces]), labels.to(device))

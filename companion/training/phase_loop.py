@@ -19,7 +19,7 @@ from companion.training.recipe import learning_rate_factor
 if TYPE_CHECKING:
     from companion.training.loop import Run
 
-__all__ = ["PhaseLoop", "clip_gradients_"]
+__all__ = ["PhaseLoop", "clip_gradients_", "split_order"]
 
 EPOCHS_PER_PHASE = 1_000_000
 EVALUATIONS_PER_PHASE = 20
@@ -45,7 +45,7 @@ class PhaseLoop:
         self.start, self.end = run.bounds[index], run.bounds[index + 1]
         self.train, self.val = self._sources()
         self.module = self._module()
-        self.epoch_length = math.ceil(len(self.train) / run.recipe.batch_size)
+        self.epoch_length = len(split_order(torch.arange(len(self.train)), run.recipe.batch_size))
         self.evaluate_every = max(
             self.epoch_length, math.ceil((self.end - self.start) / EVALUATIONS_PER_PHASE)
         )
@@ -123,7 +123,7 @@ class PhaseLoop:
         epoch += self.index * EPOCHS_PER_PHASE
         if epoch != self.epoch:
             order = runtime.epoch_order(len(self.train), seed=self.run.seed, epoch=epoch)
-            self.epoch, self.batches = epoch, torch.split(order, self.run.recipe.batch_size)
+            self.epoch, self.batches = epoch, split_order(order, self.run.recipe.batch_size)
         return self.batches[slot], epoch
 
     def _seed_step(self) -> None:
@@ -209,6 +209,25 @@ class PhaseLoop:
     def _plain(self) -> nn.Module:
         """Return the module without its wrapper for several processes."""
         return self.run.model.head if self.is_cached else self.run.model
+
+
+def split_order(order: Tensor, batch_size: int) -> tuple[Tensor, ...]:
+    """Divide an epoch into batches; a last item alone joins the batch before it.
+
+    Batch norm cannot take its statistics from one item.
+
+    Args:
+        order: positions of the items, (items,).
+        batch_size: items a batch.
+
+    Example:
+        >>> [len(batch) for batch in split_order(torch.arange(9), 4)]
+        [4, 5]
+    """
+    batches = torch.split(order, batch_size)
+    if batch_size > 1 and len(batches) > 1 and len(batches[-1]) == 1:
+        return (*batches[:-2], torch.cat(batches[-2:]))
+    return batches
 
 
 def clip_gradients_(parameters: Sequence[nn.Parameter], max_norm: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -62,20 +63,25 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Check every field."""
-        for name in ("epochs", "min_steps", "batch_size"):
-            checks.positive_int(name, getattr(self, name))
-        checks.finite_positive("learning_rate", self.learning_rate)
+        for name in ("epochs", "min_steps", "batch_size", "patience"):
+            self._keep(name, checks.positive_int)
+        for name in ("learning_rate", "max_grad_norm"):
+            self._keep(name, checks.finite_positive)
         if self.weight_decay != 0:
-            checks.finite_positive("weight_decay", self.weight_decay)
-        checks.fraction("warmup_fraction", self.warmup_fraction)
-        checks.fraction("label_smoothing", self.label_smoothing)
-        if self.max_grad_norm is not None:
-            checks.finite_positive("max_grad_norm", self.max_grad_norm)
-        if self.patience is not None:
-            checks.positive_int("patience", self.patience)
+            self._keep("weight_decay", checks.finite_positive)
+        for name in ("warmup_fraction", "label_smoothing"):
+            self._keep(name, checks.fraction)
+        if self.label_smoothing == 1:
+            checks.fail("label_smoothing", got=1, expected="less than 1", do="try 0.1")
         if self.class_weights is not None:
             checks.one_of("class_weights", self.class_weights, ("balanced",))
         checks.one_of("precision", self.precision, ("auto", "no", "bf16", "fp16"))
+
+    def _keep(self, name: str, check: Callable[[str, object], float]) -> None:
+        """Check a field that is given and keep it as a plain Python number."""
+        value = getattr(self, name)
+        if value is not None:
+            object.__setattr__(self, name, check(name, value))
 
     def num_steps(self, num_items: int) -> int:
         """Return the optimizer steps of a run on this many training items."""

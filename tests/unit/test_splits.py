@@ -409,3 +409,36 @@ def test_prove_disjoint_names_what_is_shared():
     prove_disjoint(train, val)
     with pytest.raises(CompanionError, match="train and val: got group 'speaker 3' in both"):
         prove_disjoint(train, val, grouped=True)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"labels": ["n", "y"]}, r"labels: got \['n', 'y'\], list; expected class ids"),
+        ({"ids": [1, 2]}, "ids: got 1, a int; expected strings"),
+        ({"classes": [0, 1]}, "classes: got 0, a int; expected strings"),
+        ({"classes": ["n", "n"]}, "classes: got 'n' twice; expected each class once"),
+        ({"inputs": torch.zeros(2, 1, 2, 2, dtype=torch.int64)}, "got torch.int64; expected uint8"),
+    ],
+)
+def test_a_split_refuses_odd_types(fields, message):
+    good = {"inputs": ["x", "y"], "labels": [0, 1], "ids": ["1", "2"], "classes": ["n", "y"]}
+    with pytest.raises(CompanionError, match=message):
+        Split("train", **(good | fields))
+
+
+def test_fingerprint_tells_contents_apart():
+    def fingerprint(**fields) -> str:
+        images = torch.zeros(2, 1, 2, 2)
+        good = {"inputs": images, "labels": [0, 1], "ids": ["1", "2"], "classes": ["n", "y"]}
+        return Split("train", **(good | fields)).fingerprint()
+
+    assert fingerprint() == fingerprint(inputs=torch.zeros(2, 1, 2, 2).numpy())
+    others = [
+        fingerprint(labels=[1, 0]),
+        fingerprint(ids=["1", "3"]),
+        fingerprint(classes=["n", "z"]),
+        fingerprint(inputs=torch.ones(2, 1, 2, 2)),
+        fingerprint(inputs=["a", "b"]),
+    ]
+    assert len({fingerprint(), *others}) == 6

@@ -7,6 +7,7 @@ import errno
 import math
 import os
 
+import numpy as np
 import pytest
 import torch
 
@@ -25,6 +26,7 @@ from companion.training import (
     learning_rate_factor,
 )
 from companion.training.loop import _phase_bounds
+from companion.training.phase_loop import split_order
 
 SHORT = Recipe(epochs=1, min_steps=12, batch_size=16)
 
@@ -330,3 +332,68 @@ def test_own_plan_with_unknown_group(images):
     own = Adaptation("own", (Phase("a", 1.0, {"layer7": 1.0}),))
     with pytest.raises(CompanionError, match="'layer7'.*did you mean 'layer"):
         fit(images.backbone, images.splits, strategy=own)
+
+
+@pytest.mark.parametrize("field", ["labels", "inputs"])
+def test_checkpoints_of_other_data_under_the_same_ids_are_refused(images, tmp_path, field):
+    options = {"seed": 0, "recipe": SHORT, "checkpoint_dir": tmp_path, "checkpoint_every": 4}
+    fit(images.backbone, images.splits, **options)
+    train = images.splits.train
+    changed = {"labels": 2 - train.labels, "inputs": 1 - train.inputs}[field]
+    other = dataclasses.replace(train, **{field: changed})
+    splits = dataclasses.replace(images.splits, train=other, pool=None)
+    with pytest.raises(CompanionError, match="checkpoints of another run"):
+        fit(images.backbone, splits, **options)
+
+
+def test_numpy_numbers_are_kept_as_plain_ones(images, tmp_path):
+    recipe = Recipe(
+        epochs=np.int64(1), min_steps=np.int32(4), learning_rate=np.float32(1e-3), batch_size=16
+    )
+    assert type(recipe.epochs) is int
+    assert type(recipe.learning_rate) is float
+    fit(images.backbone, images.splits, seed=np.int64(1), recipe=recipe, checkpoint_dir=tmp_path,
+        checkpoint_every=np.int64(2))  # fmt: skip
+    assert len(list(tmp_path.glob("step-*"))) == 2
+
+
+def test_a_last_item_alone_joins_the_batch_before_it():
+    lengths = [[len(b) for b in split_order(torch.arange(n), 4)] for n in (1, 4, 5, 6, 9)]
+    assert lengths == [[1], [4], [5], [4, 2], [4, 5]]
+    assert [len(b) for b in split_order(torch.arange(3), 1)] == [1, 1, 1]
+    assert torch.cat(split_order(torch.tensor([3, 1, 2, 0, 4]), 4)).tolist() == [3, 1, 2, 0, 4]
+
+
+def test_a_backbone_with_adapters_is_refused(images):
+    adapted = fit(images.backbone, images.splits, strategy="lora", seed=0, recipe=SHORT).model
+    with pytest.raises(CompanionError, match="with LoRA factors of an earlier run"):
+        fit(adapted.backbone, images.splits, strategy="full", seed=0, recipe=SHORT)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"recipe": {"epochs": 3}}, "recipe: got .*a dict; expected a Recipe"),
+        ({"strategy": None}, "strategy: got None, a NoneType; expected a Adaptation"),
+        ({"seed": -1}, "seed: got -1"),
+        ({"strategy": Adaptation("own", (Phase("a", math.nan, {"head": 1.0}),))}, "share of phase"),
+        (
+            {"strategy": Adaptation("own", (Phase("a", 1.0, {"head": 1.0}),), interpolation=2)},
+            "interpolation: got 2",
+        ),
+    ],
+)
+def test_wrong_arguments_are_refused_before_training(images, options, message):
+    with pytest.raises(CompanionError, match=message):
+        fit(images.backbone, images.splits, **options)
+
+
+def test_computing_features_leaves_the_modes_as_they_were(images):
+    from companion.heads import Model, build_head
+
+    train = images.splits.train
+    model = Model(images.backbone, build_head(128, train, seed=0), train.classes).train()
+    layer_groups.freeze_(model, ["stem", "layer1"])
+    before = [module.training for module in model.modules()]
+    compute_features(model, images.backbone.prepare(train), device=torch.device("cpu"))
+    assert [module.training for module in model.modules()] == before
