@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from companion import runtime
-from companion.splits.examples import IGNORED
+from companion.splits import IGNORED
 
 __all__ = [
     "IGNORE_LABEL",

@@ -140,8 +140,13 @@ def set_modes_(model: Model, *, freeze_batch_norm: bool = False) -> None:
                 module.eval()
                 continue
             for norm in (m for m in module.modules() if isinstance(m, _BatchNorm)):
-                trained = any(p.requires_grad for p in norm.parameters())
+                trained = _trains_own_weights(norm if norm.affine else module)
                 norm.train(trained and not freeze_batch_norm)
+
+
+def _trains_own_weights(module: nn.Module) -> bool:
+    """Return whether a parameter that is no LoRA factor is trained."""
+    return any(p.requires_grad for key, p in module.named_parameters() if not _is_adapter(key))
 
 
 def parameter_groups(

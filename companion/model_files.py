@@ -67,7 +67,8 @@ def load_model(path: str | Path, *, backbone: Backbone | None = None) -> Model:
     Raises:
         CompanionError: no such file, not a model of this format, or another backbone.
     """
-    facts = _facts(checks.existing_file("model", path))
+    path = checks.existing_file("model", path)
+    facts = _facts(path)
     if backbone is None:
         backbone = load_backbone(
             facts["backbone"], pretrained=False, image_size=_image_size(path, facts)
@@ -85,7 +86,7 @@ def load_model(path: str | Path, *, backbone: Backbone | None = None) -> Model:
     try:
         model.load_state_dict(assets.load_weights(path))
     except RuntimeError as error:
-        _refuse(Path(path), f"weights that do not fit: {str(error).splitlines()[-1].strip()}")
+        _refuse(path, f"weights that do not fit: {str(error).splitlines()[-1].strip()}")
     return model.eval()
 
 
@@ -94,11 +95,11 @@ def _task(head: Head) -> str:
     return next(task for task, kind in HEADS.items() if type(head) is kind)
 
 
-def _image_size(path: str | Path, facts: Mapping[str, str]) -> int | None:
+def _image_size(path: Path, facts: Mapping[str, str]) -> int | None:
     """Return the side in pixels that a saved backbone resizes images to; `None` for its own."""
     written = facts.get("image_size", "")
     if written and not written.isdecimal():
-        _refuse(Path(path), f"the image size {written!r}")
+        _refuse(path, f"the image size {written!r}")
     return int(written) if written else None
 
 

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from companion import assets, runtime
+from companion import assets, checks, runtime
 from companion.backbones.base import Backbone, LayerGroup
 from companion.batches import Augmentation, BatchSource, LazySource, TensorSource
 from companion.registry import BackboneCard
-from companion.splits import Selection, Split
+from companion.splits import Selection, Split, check_images
 
 __all__ = ["ImagePrepare", "PreparedImages", "load_glyphnet", "load_resnet"]
 
@@ -83,11 +83,30 @@ class PreparedImages(Sequence[Tensor]):
         position = self._positions[index]
         if self._kept is not None and position in self._kept:
             return self._kept[position]
-        image = self.prepare.preprocess(self._origin[position][None])[0]
+        image = self.prepare.preprocess(_checked(self._origin[position], position)[None])[0]
         if self._kept is not None and sum(_KEPT_BYTES.values()) + image.nbytes <= CACHE_BYTES:
             self._kept[position] = image
             _KEPT_BYTES[id(self._kept)] = _KEPT_BYTES.get(id(self._kept), 0) + image.nbytes
         return image
+
+
+def _checked(image: Tensor, position: int) -> Tensor:
+    """Return an image that was read, if it is one: three dimensions and values of the right range.
+
+    Raises:
+        CompanionError: something else.
+    """
+    what = f"image {position}"
+    checks.instance(what, image, Tensor)
+    if image.dim() != 3:
+        checks.fail(
+            what,
+            got=f"the shape {tuple(image.shape)}",
+            expected="(channels, height, width)",
+            do="give each image its channels first, also where there is only one",
+        )
+    check_images(what, image)
+    return image
 
 
 _KEPT: weakref.WeakKeyDictionary[Any, dict[str, dict[int, Tensor]]] = weakref.WeakKeyDictionary()
@@ -119,7 +138,6 @@ def load_glyphnet(
         seed: seed of the random weights where they are not.
         image_size: must be `None` or 32: the network has one size.
     """
-    from companion import checks
     from companion.backbones import glyphnet
 
     if image_size not in (None, glyphnet.IMAGE_SIZE):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import unicodedata
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -151,7 +152,9 @@ def _classes_in(folder: Path, part: str) -> list[_Image]:
             expected=LAYOUT,
             do="move it there",
         )
-    found = {_readable(sub.name): find_images(sub) for sub in classes}
+    found: dict[str, list[Path]] = {}
+    for sub in classes:  # two spellings of one name are one class
+        found.setdefault(_readable(sub.name), []).extend(find_images(sub))
     if not any(found.values()):
         checks.fail(
             f"folder {folder}", got="no images", expected=LAYOUT, do="check the path, or add images"
@@ -218,8 +221,11 @@ def _set_test_aside(images: Sequence[_Image]) -> list[_Image]:
 
 
 def _readable(name: str) -> str:
-    """Return a file's name as text that can be written, even where its bytes are no UTF-8."""
-    return os.fsencode(name).decode(errors="backslashreplace")
+    """Return a file's name as text that can be written, even where its bytes are no UTF-8.
+
+    Letters with marks are composed (NFC): the same name comes decomposed from some systems.
+    """
+    return unicodedata.normalize("NFC", os.fsencode(name).decode(errors="backslashreplace"))
 
 
 def _split(root: Path, images: Sequence[_Image], part: str, classes: tuple[str, ...]) -> Split:

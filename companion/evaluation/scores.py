@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,12 +20,13 @@ from companion.evaluation.intervals import (
 )
 from companion.evaluation.metrics import item_errors, main_metric, metric_values
 from companion.heads import Model
-from companion.splits import Split, TestSplit
+from companion.splits import Split, TestSplit, as_class_ids
 
 __all__ = [
     "Predictions",
     "Scores",
     "evaluate",
+    "items_interval",
     "majority_baseline",
     "predict",
     "score",
@@ -185,18 +187,27 @@ def evaluate(
 
 
 def score(
-    split: Split, predictions: Tensor | list[Tensor], *, probabilities: Tensor | None = None
+    split: Split,
+    predictions: Tensor | Sequence[Any],
+    *,
+    probabilities: Tensor | None = None,
 ) -> Scores:
     """Score predictions that were made elsewhere.
 
     Args:
         split: the items and their labels.
-        predictions: class ids, (items,), int64; or one tensor an item.
+        predictions: class ids, (items,), as a tensor, a numpy array or a list of whole numbers; or
+            one such row an item.
         probabilities: (items, classes), for the metrics that need them.
 
     Raises:
-        CompanionError: predictions that do not fit the split, or nothing to score.
+        CompanionError: predictions that are no class ids of the split or do not fit it, or
+            nothing to score.
     """
+    checks.instance("split", split, Split)
+    predictions = as_class_ids(
+        "predictions", predictions, task=split.task, num_classes=len(split.classes)
+    )
     errors, sizes = item_errors(split.task, predictions, split.labels)
     values = metric_values(
         split.task,
@@ -210,7 +221,7 @@ def score(
         task=split.task,
         metric=main_metric(split.task),
         values=values,
-        interval=_items_interval(split, errors, sizes),
+        interval=items_interval(split.task, errors, sizes, groups=split.groups),
         predictions=predictions,
         probabilities=probabilities,
         labels=split.labels,
@@ -219,19 +230,30 @@ def score(
     )
 
 
-def _items_interval(split: Split, errors: Tensor, sizes: Tensor) -> Interval:
+def items_interval(
+    task: str, errors: Tensor, sizes: Tensor, *, groups: Sequence[Hashable] | None = None
+) -> Interval:
     """Return the interval of the main metric over items, or over groups where there are enough.
 
     Where all items of a classification are right, or all wrong, every resample is like every
     other: Wilson's interval takes the bootstrap's place.
+
+    Args:
+        task: `"classification"`, `"tokens"` or `"ctc"`.
+        errors: mistakes of each item, (items,); over several runs their mean.
+        sizes: how many mistakes each could hold, (items,).
+        groups: what each item must not be parted from; fewer than ten are not resampled.
+
+    Raises:
+        CompanionError: another task, or no items.
     """
-    groups = split.groups
+    metric = main_metric(task)
     if groups is not None and len(set(groups)) < MIN_GROUPS:
         groups = None
-    num_wrong, num_items = int(errors.sum()), len(errors)
-    if split.task == "classification" and groups is None and num_wrong in (0, num_items):
-        return wilson_interval(num_items - num_wrong, num_items)
-    counted = errors if main_metric(split.task) == "cer" else sizes - errors
+    num_wrong, num_items = float(errors.sum()), len(errors)
+    if task == "classification" and groups is None and num_wrong in (0, num_items):
+        return wilson_interval(num_items - int(num_wrong), num_items)
+    counted = errors if metric == "cer" else sizes - errors
     return bootstrap_interval(counted.numpy(), sizes.numpy(), groups=groups)
 
 

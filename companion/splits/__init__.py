@@ -6,16 +6,19 @@ its labels to an evaluation only, and remembers, for the whole process, which ev
 """
 
 from companion.splits.drawing import Splits, draw
-from companion.splits.examples import Selection, Split
+from companion.splits.examples import IGNORED, Selection, Split, as_class_ids, check_images
 from companion.splits.parting import hold_out, k_shot, prove_disjoint
 from companion.splits.test_set import TestReadAgainWarning, TestSplit, fresh_readings
 
 __all__ = [
+    "IGNORED",
     "Selection",
     "Split",
     "Splits",
     "TestReadAgainWarning",
     "TestSplit",
+    "as_class_ids",
+    "check_images",
     "draw",
     "fresh_readings",
     "hold_out",

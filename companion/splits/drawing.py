@@ -152,6 +152,8 @@ def draw(
             a part would share an item (or a group) with another.
     """
     checks.non_negative_int("seed", seed)
+    if labels_per_class is not None:
+        labels_per_class = checks.positive_int("labels_per_class", labels_per_class)
     num_val = _val_per_class(labels_per_class, val_per_class)
     if grouped and val_pool is None:
         train, val = _parts(
@@ -200,22 +202,20 @@ def _check_classes(train: Split) -> None:
         )
 
 
-def _val_per_class(labels_per_class: int | None, val_per_class: int | None) -> int | None:
+def _val_per_class(budget: int | None, val_per_class: int | None) -> int | None:
     """Return how many of the budget are val; `None` where the budget is everything.
 
     Raises:
-        CompanionError: a budget that is not positive, or that val would use up.
+        CompanionError: a budget that val would use up.
     """
-    budget = None
-    if labels_per_class is not None:
-        budget = checks.positive_int("labels_per_class", labels_per_class)
     if val_per_class is None:
         return None if budget is None else budget // VAL_SHARE
-    if budget is None or checks.non_negative_int("val_per_class", val_per_class) >= budget:
+    val_per_class = checks.non_negative_int("val_per_class", val_per_class)
+    if budget is None or val_per_class >= budget:
         checks.fail(
             "val_per_class",
             got=val_per_class,
-            expected=f"fewer than labels_per_class={labels_per_class}, which includes val",
+            expected=f"fewer than labels_per_class={budget}, which includes val",
             do="leave it out for a fifth of the budget",
         )
     return val_per_class

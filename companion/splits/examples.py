@@ -13,7 +13,7 @@ from torch import Tensor
 
 from companion import checks
 
-__all__ = ["IGNORED", "Selection", "Split"]
+__all__ = ["IGNORED", "Selection", "Split", "as_class_ids", "check_images"]
 
 IGNORED = -100
 """Label of a token that carries none."""
@@ -55,11 +55,12 @@ class Split:
         set_field(self, "ids", _as_names("ids", self.ids))
         set_field(self, "classes", _as_names("classes", self.classes))
         set_field(self, "inputs", _as_inputs(self.inputs))
-        set_field(self, "labels", _as_labels(self.labels, self.task))
+        what, num_classes = f"labels of split {self.name!r}", len(self.classes)
+        labels = as_class_ids(what, self.labels, task=self.task, num_classes=num_classes)
+        set_field(self, "labels", labels)
         if self.groups is not None:
             set_field(self, "groups", tuple(self.groups))
         _check_lengths(self)
-        _check_labels(self)
         _check_images(self)
 
     def __len__(self) -> int:
@@ -67,11 +68,12 @@ class Split:
         return len(self.ids)
 
     def fingerprint(self) -> str:
-        """Return a SHA-256 of the items: equal for equal ids, labels, classes, task and inputs.
+        """Return a SHA-256 of all but the name: ids, classes, groups, labels, task and inputs.
 
         Inputs that are read when they are asked for, such as files, count by their ids alone.
         """
-        digest = hashlib.sha256("\x1f".join([self.task, *self.classes, *self.ids]).encode())
+        names = (self.classes, self.ids, [str(group) for group in self.groups or ()])
+        digest = hashlib.sha256("\x1e".join([self.task, *map("\x1f".join, names)]).encode())
         labels = [self.labels] if isinstance(self.labels, Tensor) else self.labels
         is_in_memory = isinstance(self.inputs, (Tensor, list, tuple))
         inputs = [self.inputs] if isinstance(self.inputs, Tensor) else self.inputs
@@ -150,31 +152,54 @@ def _take(inputs: Any, positions: list[int]) -> Any:
     return Selection(inputs, positions)
 
 
-def _as_labels(labels: Any, task: str) -> Tensor | list[Tensor]:
-    """Return labels as int64 tensors.
+def as_class_ids(what: str, ids: Any, *, task: str, num_classes: int) -> Tensor | list[Tensor]:
+    """Return class ids as int64 tensors.
+
+    Args:
+        what: what they are, for the message.
+        ids: one whole number an item, (items,); for `"tokens"` and `"ctc"` one row an item.
+        task: `"classification"`, `"tokens"` or `"ctc"`.
+        num_classes: how many classes there are; for `"ctc"` the blank 0 is one of them.
 
     Raises:
-        CompanionError: they are not whole numbers.
+        CompanionError: they are not whole numbers, or not those of classes.
     """
     try:
-        rows = [torch.as_tensor(row) for row in ([labels] if task == "classification" else labels)]
+        rows = [torch.as_tensor(row) for row in ([ids] if task == "classification" else ids)]
     except (TypeError, ValueError, RuntimeError):
-        _refuse_labels(f"{str(labels)[:40]}, {type(labels).__name__}")
+        _refuse_ids(what, f"{str(ids)[:40]}, {type(ids).__name__}")
     for row in rows:
-        if row.dim() != 1 or row.is_floating_point() or row.dtype == torch.bool:
-            _refuse_labels(f"{row.dtype} of shape {tuple(row.shape)}")
+        is_whole = not (row.is_floating_point() or row.is_complex() or row.dtype == torch.bool)
+        if row.dim() != 1 or not (is_whole or len(row) == 0):
+            _refuse_ids(what, f"{row.dtype} of shape {tuple(row.shape)}")
     rows = [row.long() for row in rows]
+    _check_range(what, torch.cat([torch.zeros(0, dtype=torch.long), *rows]), task, num_classes)
     return rows[0] if task == "classification" else rows
 
 
-def _refuse_labels(got: str) -> NoReturn:
+def _refuse_ids(what: str, got: str) -> NoReturn:
     """Raise the error for labels that are no whole numbers."""
     checks.fail(
-        "labels",
+        what,
         got=got,
         expected="class ids, one whole number an item (or a row of them for sequences)",
         do="number the classes 0, 1, 2, ... in the order of `classes`",
     )
+
+
+def _check_range(what: str, ids: Tensor, task: str, num_classes: int) -> None:
+    """Refuse ids that are no class of the task."""
+    lowest = 1 if task == "ctc" else 0
+    if task == "tokens":
+        ids = ids[ids != IGNORED]
+    if len(ids) and (int(ids.min()) < lowest or int(ids.max()) >= num_classes):
+        wrong = int(ids.max() if int(ids.max()) >= num_classes else ids.min())
+        checks.fail(
+            what,
+            got=f"label {wrong}",
+            expected=f"{lowest}..{num_classes - 1} for {num_classes} classes",
+            do="number the classes 0, 1, 2, ... in the order of `classes`",
+        )
 
 
 def _as_names(what: str, names: Iterable[Any]) -> tuple[str, ...]:
@@ -245,37 +270,34 @@ def _check_lengths(split: Split) -> None:
         )
 
 
-def _check_labels(split: Split) -> None:
-    """Refuse labels that are no class of the split."""
-    labels, num_classes = _flat(split.labels), len(split.classes)
-    lowest = 1 if split.task == "ctc" else 0
-    if split.task == "tokens":
-        labels = labels[labels != IGNORED]
-    if len(labels) and (int(labels.min()) < lowest or int(labels.max()) >= num_classes):
-        wrong = int(labels.max() if int(labels.max()) >= num_classes else labels.min())
-        checks.fail(
-            f"labels of split {split.name!r}",
-            got=f"label {wrong}",
-            expected=f"{lowest}..{num_classes - 1} for {num_classes} classes",
-            do="number the classes 0, 1, 2, ... in the order of `classes`",
-        )
-
-
 def _check_images(split: Split) -> None:
-    """Refuse float images outside [0, 1], the range that every preprocessing starts from."""
-    images = split.inputs
-    if not isinstance(images, Tensor) or images.dim() != 4 or images.dtype == torch.uint8:
+    """Refuse images in memory that are of another type or outside [0, 1]."""
+    if isinstance(split.inputs, Tensor) and split.inputs.dim() == 4:
+        check_images(f"images of split {split.name!r}", split.inputs)
+
+
+def check_images(what: str, images: Tensor) -> None:
+    """Refuse images of another type or range than every preprocessing starts from.
+
+    Args:
+        what: which images, for the message.
+        images: of any shape; uint8, or float in [0, 1].
+
+    Raises:
+        CompanionError: other integers, or values outside [0, 1].
+    """
+    if images.dtype == torch.uint8:
         return
     if not images.is_floating_point():
         checks.fail(
-            f"images of split {split.name!r}",
+            what,
             got=f"{images.dtype}",
             expected="uint8 in 0..255, or float in [0, 1]",
             do="convert them with .to(torch.uint8)",
         )
     if len(images) and not bool(((images >= 0) & (images <= 1)).all()):
         checks.fail(
-            f"images of split {split.name!r}",
+            what,
             got=f"values from {float(images.min()):.3g} to {float(images.max()):.3g}",
             expected="values in [0, 1]",
             do="divide 0..255 by 255 and leave normalisation to the backbone",

@@ -56,7 +56,7 @@ class TestSplit:
 
     def __init__(self, split: Split, *, content_key: str = ""):
         self._split = split if split.name == "test" else replace(split, name="test")
-        text = "\x1f".join([content_key, split.task, *split.classes, *split.ids])
+        text = f"{content_key}\x1f{self._split.fingerprint()}"
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
 
     name: str = "test"

@@ -9,7 +9,7 @@ from typing import Any
 from companion import checks
 from companion.backbones import Backbone
 from companion.evaluation import weights_fingerprint
-from companion.splits import Split, Splits
+from companion.splits import Splits
 from companion.strategies import Adaptation
 from companion.study.provenance import hash_values, plans
 from companion.study.rows import MAJORITY
@@ -34,9 +34,7 @@ def as_budgets(splits: Splits, asked: int | Sequence[int | None] | None) -> list
         return [splits.labels_per_class]
     budgets: list[int | None] = list(asked) if isinstance(asked, Sequence) else [asked]
     checks.non_empty("labels_per_class", budgets, do="name at least one budget")
-    for budget in budgets:
-        if budget is not None:
-            checks.positive_int("labels_per_class", budget)
+    budgets = [k if k is None else checks.positive_int("labels_per_class", k) for k in budgets]
     _check_once("labels_per_class", budgets)
     if splits.pool is None and budgets != [splits.labels_per_class]:
         checks.fail(
@@ -87,14 +85,16 @@ def as_config(
     recipes: list[Recipe],
 ) -> dict[str, Any]:
     """Return everything that decides the outcome, as plain values."""
-    drawn_from = [splits.train, splits.val] if splits.pool is None else [splits.pool]
+    is_drawn = splits.pool is not None
+    parts = (splits.pool, splits.val_pool) if is_drawn else (splits.train, splits.val)
     return {
         "backbone": backbone.name,
         "weights": weights_fingerprint(backbone),
         "dataset": splits.card.name,
-        "items": hash_values({str(i): _content(s) for i, s in enumerate(drawn_from) if s}),
+        "items": hash_values({"": [part.fingerprint() if part else None for part in parts]}),
         "test": splits.test.fingerprint,
-        "is_redrawn": splits.pool is not None,
+        "is_redrawn": is_drawn,
+        "is_grouped": splits.grouped,
         "val_per_class": splits.val_per_class if budgets == [splits.labels_per_class] else None,
         "strategies": {
             name: hash_values(dataclasses.asdict(plan)) for name, plan in adaptations.items()
@@ -103,9 +103,3 @@ def as_config(
         "labels_per_class": budgets,
         "recipes": [recipe.as_dict() for recipe in recipes],
     }
-
-
-def _content(split: Split) -> dict[str, Any]:
-    """Return what tells a split's items from others."""
-    rows = [row.tolist() for row in split.labels]
-    return {"ids": list(split.ids), "labels": rows, "classes": list(split.classes)}

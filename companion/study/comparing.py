@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,7 @@ def compare(
     adaptations = as_plans(backbone, strategies)
     config = as_config(backbone, splits, adaptations, as_seeds(seeds), budgets, recipes)
     _check_val(splits, config["seeds"][0], budgets, recipes)
+    path = None if path is None else Path(path).expanduser()
     study = _resumed(_empty_study(backbone, splits, adaptations, config), path)
     study = _opened(study, splits)
     with _bar(study, progress) as bar:
@@ -223,7 +224,7 @@ def _empty_study(
     """Return the study before its first run and before it has opened the test set."""
     return Study(
         config=config,
-        items=TestItems(splits.test.fingerprint, splits.test.task, splits.test.classes, (), None),
+        items=TestItems(splits.test.fingerprint, splits.test.task, splits.test.classes, ()),
         runs=(),
         dependencies=hash_dependencies(
             backbone=backbone.name, dataset=splits.card.name, strategies=adaptations
@@ -237,18 +238,28 @@ def _opened(study: Study, splits: Splits) -> Study:
     """Return the study with what its runs are judged on; from here on the test set is read."""
     test = splits.test.open(study.reading)
     _, sizes = item_errors(test.task, test.labels, test.labels)
-    labels = _class_ids(test.labels) if test.task == "classification" else None
-    items = dataclasses.replace(study.items, sizes=tuple(sizes.tolist()), labels=labels)
+    items = dataclasses.replace(
+        study.items,
+        sizes=tuple(sizes.tolist()),
+        labels=_class_ids(test.labels) if test.task == "classification" else None,
+        groups=None if test.groups is None else _numbered(test.groups),
+    )
     return dataclasses.replace(study, items=items)
 
 
-def _resumed(study: Study, path: str | Path | None) -> Study:
+def _numbered(groups: Sequence[Hashable]) -> tuple[int, ...]:
+    """Return the number of each item's group, counted from 0 in the order they appear in."""
+    numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
+    return tuple(numbers[group] for group in groups)
+
+
+def _resumed(study: Study, path: Path | None) -> Study:
     """Return the study with the runs that its file holds.
 
     Raises:
         CompanionError: the file holds another study.
     """
-    if path is None or not Path(path).is_file():
+    if path is None or not path.is_file():
         return study
     found = load(path)
     differing = [k for k in study.config if study.config[k] != found.config.get(k)]

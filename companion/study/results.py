@@ -12,8 +12,8 @@ from companion.evaluation import (
     MIN_SEEDS,
     Interval,
     Paired,
-    bootstrap_interval,
     holm,
+    items_interval,
     main_metric,
     paired_comparison,
     t_interval,
@@ -299,11 +299,11 @@ class Study:
 
     def _items_interval(self, runs: list[Run]) -> Interval:
         """Return the interval over test items of the mean over runs."""
-        import numpy as np
+        import torch
 
-        errors = np.array([run.errors for run in runs], dtype=float).mean(axis=0)
-        sizes = np.array(self.items.sizes, dtype=float)
-        return bootstrap_interval(errors if self.metric == "cer" else sizes - errors, sizes)
+        errors = torch.tensor([run.errors for run in runs], dtype=torch.float64).mean(dim=0)
+        sizes = torch.tensor(self.items.sizes, dtype=torch.float64)
+        return items_interval(self.items.task, errors, sizes, groups=self.items.groups)
 
 
 def _num_differing(first: Run, second: Run) -> int:

@@ -61,6 +61,7 @@ class TestItems:
         classes: names of the class ids.
         sizes: how many mistakes each item could hold: 1 for a class.
         labels: class id of each item; `None` for sequences.
+        groups: number of each item's group, such as its speaker; `None` where there are none.
     """
 
     __test__ = False
@@ -69,7 +70,8 @@ class TestItems:
     task: str
     classes: tuple[str, ...]
     sizes: tuple[int, ...]
-    labels: tuple[int, ...] | None
+    labels: tuple[int, ...] | None = None
+    groups: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,8 @@ class Row:
         mean: their mean.
         interval: t interval of the mean over seeds; `None` with fewer than five seeds, or where
             they do not vary.
-        items_interval: bootstrap interval of the mean over the test items: what another test set
-            of this size would change.
+        items_interval: interval of the mean over the test items, or over groups of them where
+            there are at least ten: what another test set of this size would change.
         val: mean of the main metric on val; `None` where there is no val.
         seconds: mean wall time of a run.
     """

@@ -133,18 +133,20 @@ def _items_to_dict(items: TestItems) -> dict[str, Any]:
         "num_items": len(items.sizes),
         "sizes": pack(items.sizes),
         "labels": None if items.labels is None else pack(items.labels),
+        "groups": None if items.groups is None else pack(items.groups),
     }
 
 
 def _items_from_dict(values: dict[str, Any]) -> TestItems:
     """Return what `_items_to_dict` wrote."""
-    labels = values["labels"]
+    num_items, labels, groups = values["num_items"], values["labels"], values["groups"]
     return TestItems(
         fingerprint=values["fingerprint"],
         task=values["task"],
         classes=tuple(values["classes"]),
-        sizes=unpack(values["sizes"], values["num_items"]),
-        labels=None if labels is None else unpack(labels, values["num_items"]),
+        sizes=unpack(values["sizes"], num_items),
+        labels=None if labels is None else unpack(labels, num_items),
+        groups=None if groups is None else unpack(groups, num_items),
     )
 
 

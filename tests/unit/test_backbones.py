@@ -180,6 +180,22 @@ def test_images_in_memory_are_prepared_once_and_files_when_read():
     assert memory.batch(order).labels.tolist() == [0, 0]
 
 
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (torch.full((1, 8, 8), 255.0), r"image 1: got values from 255 to 255; expected values in"),
+        (torch.zeros(1, 8, 8, dtype=torch.int64), "image 1: got torch.int64; expected uint8"),
+        (torch.zeros(8, 8), r"image 1: got the shape \(8, 8\); expected \(channels, height"),
+        ("image.png", "image 1: got 'image.png', a str; expected a Tensor"),
+    ],
+)
+def test_images_that_are_read_one_by_one_are_checked_too(image, message):
+    backbone = load_backbone("glyphnet", pretrained=False)
+    split = Split("train", [torch.zeros(1, 8, 8), image], [0, 1], ("a", "b"), ("x", "y"))
+    with pytest.raises(CompanionError, match=message):
+        backbone.prepare(split).batch(torch.tensor([0, 1]))
+
+
 class Files(Sequence):
     """Images that count how often they are read."""
 

@@ -390,6 +390,28 @@ def test_items_all_right_have_an_interval_with_some_width():
     assert found.low < 0.95
 
 
+@pytest.mark.parametrize("kind", [list, np.asarray, torch.tensor])
+def test_predictions_may_come_as_a_list_or_an_array(kind):
+    labels, predictions = random_classes(30)
+    found = evaluation.score(split_of(labels), kind(predictions.tolist()))
+    assert found.values == evaluation.score(split_of(labels), predictions).values
+
+
+@pytest.mark.parametrize(
+    ("predictions", "message"),
+    [
+        ([0, 1, 3], r"predictions: got label 3; expected 0\.\.2 for 3 classes"),
+        ([0, 1, -1], r"predictions: got label -1"),
+        ([0.0, 1.0, 2.0], r"predictions: got torch.float32.*class ids"),
+        (["a", "b", "c"], r"predictions: got \['a', 'b', 'c'\], list; expected class ids"),
+        ([0, 1], "got 2 predictions and 3 labels"),
+    ],
+)
+def test_predictions_that_are_no_class_ids_are_refused(predictions, message):
+    with pytest.raises(CompanionError, match=message):
+        evaluation.score(split_of(torch.tensor([0, 1, 2])), predictions)
+
+
 def test_ten_groups_are_resampled_and_nine_are_not():
     labels, predictions = random_classes(180)
     ten = split_of(labels, groups=tuple(i % 10 for i in range(180)))

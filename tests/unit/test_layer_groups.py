@@ -102,6 +102,20 @@ def test_ledger_of_a_model_as_it_stands(images):
     assert text[1].split()[:1] == ["stem"]
 
 
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_batch_norm_without_weights_of_its_own_follows_its_group(images, frozen):
+    train = images.splits.train
+    model = Model(images.backbone, build_head(128, train, seed=0), train.classes)
+    norm = torch.nn.BatchNorm2d(8, affine=False)
+    model.backbone.encoder.layer1.add_module("bare", norm)
+    if frozen:
+        layer_groups.freeze_(model, ["layer1"])
+    layer_groups.set_modes_(model)
+    assert norm.training is not frozen
+    layer_groups.set_modes_(model, freeze_batch_norm=True)
+    assert not norm.training
+
+
 def test_modes_follow_what_is_trained(model):
     layer_groups.freeze_(model, layer_groups.group_names(model)[:1])
     layer_groups.set_modes_(model)

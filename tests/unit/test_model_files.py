@@ -27,9 +27,10 @@ def images():
     return torch.rand(4, 1, 32, 32, generator=torch.Generator().manual_seed(0))
 
 
-def test_a_model_comes_back_bit_equal(model, images, tmp_path):
-    path = save_model(model, tmp_path / "model.safetensors", notes={"strategy": "probe"})
-    loaded = load_model(path)
+def test_a_model_comes_back_bit_equal(model, images, tmp_path, monkeypatch):
+    save_model(model, tmp_path / "model.safetensors", notes={"strategy": "probe"})
+    monkeypatch.setenv("HOME", str(tmp_path))
+    loaded = load_model("~/model.safetensors")
     assert loaded.classes == CLASSES and loaded.backbone.name == "glyphnet"
     assert not loaded.training
     with torch.no_grad():

@@ -3,6 +3,7 @@
 import warnings
 from collections import Counter
 
+import numpy as np
 import pytest
 import torch
 
@@ -105,8 +106,8 @@ def test_subset_of_lists_and_label_rows_and_groups():
         ({"labels": [0, 3]}, r"labels of split 'train': got label 3; expected 0\.\.1"),
         ({"labels": [0, 2]}, r"got label 2; expected 0\.\.1 for 2 classes"),
         ({"labels": [0, -1]}, r"labels of split 'train': got label -1"),
-        ({"labels": [0.0, 1.0]}, r"labels: got torch.float32.*class ids"),
-        ({"labels": [[0], [1]]}, r"labels: got .*shape \(2, 1\)"),
+        ({"labels": [0.0, 1.0]}, r"labels of split 'train': got torch.float32.*class ids"),
+        ({"labels": [[0], [1]]}, r"labels of split 'train': got .*shape \(2, 1\)"),
         ({"labels": [0, 1, 1]}, r"2 inputs, 3 labels, 2 ids; expected as many of each"),
         ({"groups": ["s"]}, r"1 groups"),
         ({"ids": ["1", "1"]}, r"ids of split 'train': got '1' more than once"),
@@ -414,7 +415,7 @@ def test_prove_disjoint_names_what_is_shared():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"labels": ["n", "y"]}, r"labels: got \['n', 'y'\], list; expected class ids"),
+        ({"labels": ["n", "y"]}, r"got \['n', 'y'\], list; expected class ids"),
         ({"ids": [1, 2]}, "ids: got 1, a int; expected strings"),
         ({"classes": [0, 1]}, "classes: got 0, a int; expected strings"),
         ({"classes": ["n", "n"]}, "classes: got 'n' twice; expected each class once"),
@@ -440,5 +441,22 @@ def test_fingerprint_tells_contents_apart():
         fingerprint(classes=["n", "z"]),
         fingerprint(inputs=torch.ones(2, 1, 2, 2)),
         fingerprint(inputs=["a", "b"]),
+        fingerprint(groups=["s", "t"]),
+        fingerprint(groups=["s", "s"]),
     ]
-    assert len({fingerprint(), *others}) == 6
+    assert len({fingerprint(), *others}) == 8
+
+
+def test_a_test_set_with_other_inputs_under_the_same_names_is_another_one():
+    def test_set(value, key=""):
+        images = torch.full((2, 1, 2, 2), value)
+        return TestSplit(Split("test", images, [0, 1], ["1", "2"], ["n", "y"]), content_key=key)
+
+    assert test_set(0.5).fingerprint == test_set(0.5).fingerprint
+    assert len({test_set(0.5).fingerprint, test_set(0.6).fingerprint}) == 2
+    assert test_set(0.5).fingerprint != test_set(0.5, "files").fingerprint
+
+
+def test_numpy_integers_are_budgets():
+    drawn = draw(make(), make(name="test", start=100), CARD, labels_per_class=np.int64(5), seed=0)
+    assert drawn.labels_per_class == 5 and type(drawn.labels_per_class) is int

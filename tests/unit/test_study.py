@@ -13,6 +13,7 @@ import torch
 from companion import evaluation, report, study
 from companion.checks import CompanionError
 from companion.evaluation import Interval
+from companion.splits import TestSplit
 from companion.strategies import Adaptation, Phase, plan
 from companion.study import comparing, provenance, storage
 from companion.study.rows import MAJORITY, Run, TestItems
@@ -208,6 +209,30 @@ def test_several_recipes_without_val_fail_before_any_training_or_reading(
     assert images.splits.test.num_readings == 0
 
 
+def test_numpy_integers_are_budgets_and_a_tilde_is_the_home_folder(images, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    options = {"strategies": ["scratch"], "seeds": np.arange(1), "recipe": TINY}
+    budgets = list(np.array([2]))
+    found = study.compare(
+        images.backbone, images.splits, labels_per_class=budgets, path="~/study.json", **options
+    )
+    assert found.labels_per_class == (2,) and type(found.labels_per_class[0]) is int
+    assert study.load(tmp_path / "study.json").is_complete
+    again = study.compare(
+        images.backbone, images.splits, labels_per_class=budgets, path="~/study.json", **options
+    )
+    assert [run.seconds for run in again.runs[1:]] == [round(r.seconds, 2) for r in found.runs[1:]]
+
+
+def test_other_pixels_under_the_same_names_are_another_study(images, tmp_path):
+    path, options = tmp_path / "study.json", {"strategies": ["scratch"], "seeds": [0]}
+    study.compare(images.backbone, images.splits, path=path, recipe=TINY, **options)
+    pool = dataclasses.replace(images.splits.pool, inputs=1 - images.splits.pool.inputs)
+    other = dataclasses.replace(images.splits, pool=pool)
+    with pytest.raises(CompanionError, match=r"another study \(other items\)"):
+        study.compare(images.backbone, other, path=path, recipe=TINY, **options)
+
+
 def test_models_are_kept_on_request_only(images):
     options = {"strategies": ["probe"], "seeds": [0], "recipe": TINY}
     assert not study.compare(images.backbone, images.splits, **options).models
@@ -359,6 +384,31 @@ def test_the_constant_answer_and_the_baseline_are_not_compared():
     assert [e.strategy for e in found.effects("full")] == ["scratch", "probe"]
     with pytest.raises(CompanionError, match="baseline"):
         found.effects("lora")
+
+
+def test_groups_of_test_items_are_resampled_together_where_there_are_ten():
+    whole = made_study({("scratch", 5): [40] * 5, ("probe", 5): [60] * 5}, num_items=60)
+    groups = tuple(i // 6 for i in range(60))
+    grouped = dataclasses.replace(whole, items=dataclasses.replace(whole.items, groups=groups))
+    right = (np.arange(60) < 40).astype(float)
+    wanted = evaluation.bootstrap_interval(right, groups=groups)
+    assert grouped.row("scratch").items_interval == wanted
+    assert wanted != whole.row("scratch").items_interval
+    assert grouped.row("probe").items_interval == evaluation.bootstrap_interval(
+        np.ones(60), groups=groups
+    )
+    assert whole.row("probe").items_interval == evaluation.wilson_interval(60, 60)
+
+
+def test_the_groups_of_a_split_are_written_and_read(images, tmp_path):
+    names = tuple(f"drawer {i % 11}" for i in range(30))
+    test = dataclasses.replace(images.splits.test.open("a study"), groups=names)
+    splits = dataclasses.replace(images.splits, test=TestSplit(test))
+    options = {"strategies": ["scratch"], "seeds": [0], "recipe": TINY}
+    study.compare(images.backbone, splits, path=tmp_path / "study.json", **options)
+    found = study.load(tmp_path / "study.json")
+    assert found.items.groups == tuple(i % 11 for i in range(30))
+    assert found.row("scratch").items_interval.method == "bootstrap over 11 groups"
 
 
 def test_an_unfinished_study_leaves_out_what_has_no_baseline_yet():
