@@ -45,6 +45,6 @@ bench: venv-bench ## measure speed and memory against other libraries
 	@$(IN_VENV) benchmarks/run.py
 
 clean: ## remove everything that make made, .venv included
-	rm -rf .venv .venv.lock _build .bench
+	rm -rf .venv .venv.lock _build .bench build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .coverage *.egg-info

@@ -38,6 +38,7 @@ __all__ = [
     "scale",
     "sha256_file",
     "show_progress",
+    "use_device",
     "versions",
 ]
 
@@ -75,8 +76,38 @@ def scale() -> Scale:
     return name
 
 
+_preferred_device: str | None = None
+
+
+def use_device(name: str | None) -> torch.device:
+    """Make a device the one that is taken where none is named, and return it.
+
+    Args:
+        name: a torch device string such as `"cpu"`; `None` takes the best one there is again.
+
+    Raises:
+        CompanionError: the named device is not a device or is not on this machine.
+
+    Modifies: what `device=None` means in this process.
+    """
+    global _preferred_device
+    device = pick_device(name) if name is not None else _best_device()
+    _preferred_device = name
+    return device
+
+
+def _best_device() -> torch.device:
+    """Return the best device there is: CUDA, then MPS, then CPU."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    is_apple = torch.backends.mps.is_available()
+    return torch.device("mps" if is_apple else "cpu")
+
+
 def pick_device(name: str | None = None) -> torch.device:
-    """Return the named device, or the best one there is: CUDA, then MPS, then CPU.
+    """Return the named device, or the one `use_device` named, or the best one there is.
 
     Args:
         name: a torch device string such as `"cpu"` or `"cuda:1"`; `None` picks.
@@ -86,9 +117,7 @@ def pick_device(name: str | None = None) -> torch.device:
     """
     import torch
 
-    best = "cuda" if torch.cuda.is_available() else "cpu"
-    if best == "cpu" and torch.backends.mps.is_available():  # pragma: no cover - Apple only
-        best = "mps"
+    best = _preferred_device or str(_best_device())
     try:
         device = torch.device(name or best)
         torch.empty(1, device=device)

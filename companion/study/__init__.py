@@ -11,6 +11,7 @@ from companion.study.provenance import (
     hash_values,
     normalised_source,
 )
+from companion.study.recordings import recorded, recorded_names
 from companion.study.results import Study
 from companion.study.rows import MAJORITY, Agreement, Effect, Row, Run, TestItems
 from companion.study.storage import load, recipe_from_dict, save
@@ -30,5 +31,7 @@ __all__ = [
     "load",
     "normalised_source",
     "recipe_from_dict",
+    "recorded",
+    "recorded_names",
     "save",
 ]

@@ -279,7 +279,7 @@ def _resumed(study: Study, path: Path | None) -> Study:
 
 def _bar(study: Study, progress: bool | None) -> Any:
     """Return a progress bar over the runs that remain."""
-    from tqdm.auto import tqdm
+    from tqdm import tqdm
 
     total = len(study.strategies) * len(study.seeds) * len(study.labels_per_class)
     hidden = not runtime.show_progress(progress)

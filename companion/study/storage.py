@@ -20,7 +20,7 @@ from companion.training import Recipe
 
 __all__ = ["FORMAT", "load", "recipe_from_dict", "save"]
 
-FORMAT = 1
+FORMAT = 2
 """Version of the file's schema; a file of another one is refused."""
 
 MAX_PREDICTED = 2000

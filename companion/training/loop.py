@@ -244,7 +244,7 @@ class Run:
     @contextlib.contextmanager
     def _bar(self) -> Iterator[Any]:
         """Yield a progress bar over the steps, drawn by the first process."""
-        from tqdm.auto import tqdm
+        from tqdm import tqdm
 
         hidden = not self.progress or self.processes.index != 0
         name = self.adaptation.name

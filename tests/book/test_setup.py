@@ -539,3 +539,15 @@ def test_version_and_licence_are_those_of_the_project():
     assert citation["license"] == ["MIT", "CC-BY-4.0"]
     assert PYPROJECT["project"]["license"] == "MIT"
     assert "https://creativecommons.org/licenses/by/4.0/" in (ROOT / "LICENSE-text").read_text()
+
+
+def test_a_built_package_holds_the_recorded_studies(tmp_path):
+    command = [sys.executable, "setup.py", "-q", "build_py", "--build-lib", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    kept = sorted((ROOT / "book" / "studies").rglob("*.json"))
+    assert kept
+    for path in kept:
+        copy = tmp_path / "companion" / "recorded" / path.relative_to(ROOT / "book" / "studies")
+        assert copy.read_bytes() == path.read_bytes()
+    assert not list((tmp_path / "companion" / "recorded").rglob("*.toml"))
+    assert (tmp_path / "companion" / "assets" / "glyphnet" / "model.safetensors").is_file()

@@ -29,6 +29,20 @@ def test_pick_device_refuses_what_is_not_there():
         runtime.pick_device("gpu0")
 
 
+def test_a_device_that_is_named_once_is_the_one_that_none_means():
+    best = runtime.pick_device()
+    try:
+        assert runtime.use_device("meta") == torch.device("meta")
+        assert runtime.pick_device() == torch.device("meta")
+        assert runtime.pick_device("cpu") == torch.device("cpu")
+        with pytest.raises(CompanionError, match="device: got 'gpu0'"):
+            runtime.use_device("gpu0")
+        assert runtime.pick_device() == torch.device("meta")
+    finally:
+        assert runtime.use_device(None) == best
+    assert runtime.pick_device() == best
+
+
 def test_pick_precision():
     cpu = torch.device("cpu")
     assert runtime.pick_precision("auto", cpu) == "no"

@@ -15,7 +15,7 @@ from companion.checks import CompanionError
 from companion.evaluation import Interval
 from companion.splits import TestSplit
 from companion.strategies import Adaptation, Phase, plan
-from companion.study import comparing, provenance, storage
+from companion.study import comparing, provenance, recordings, storage
 from companion.study.rows import MAJORITY, Run, TestItems
 from companion.training import Recipe
 
@@ -728,3 +728,25 @@ def test_the_machine_is_described_and_not_named():
     assert "CPU core" in words
     assert f"{torch.get_num_threads()} thread" in words
     assert platform.node() not in words
+
+
+# --- recorded ----------------------------------------------------------------------------------
+
+
+def test_a_recorded_study_is_found_by_name_wherever_one_stands(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = study.recorded("vision/image-classification/ladder")
+    assert found.config["dataset"] == "digits" and found.recorded
+    with pytest.raises(CompanionError, match="did you mean 'vision/image-classification/ladder'"):
+        study.recorded("vision/image-clasification/lader")
+
+
+def test_an_installed_package_brings_its_recorded_studies(tmp_path, monkeypatch):
+    made = made_study(FOUR)
+    study.save(made, tmp_path / "recorded" / "part" / "chapter" / "name.json")
+    monkeypatch.setattr(recordings, "PLACES", (tmp_path / "none", tmp_path / "recorded"))
+    assert study.recorded_names() == ("part/chapter/name",)
+    assert study.recorded("part/chapter/name").config_hash == made.config_hash
+    monkeypatch.setattr(recordings, "PLACES", (tmp_path / "none", tmp_path / "none either"))
+    with pytest.raises(CompanionError, match="recorded studies: got none in this installation"):
+        study.recorded("part/chapter/name")
