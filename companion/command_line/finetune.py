@@ -33,6 +33,7 @@ def add_parser(commands: Any) -> None:
     add = parser.add_argument
     add("folder", help="one folder of images a class, or train, val and test with such folders")
     add("--backbone", default="glyphnet", help="name of the backbone (default: glyphnet)")
+    add("--image-size", type=int, metavar="PIXELS", help="side of the images (default: its own)")
     add(
         "--strategies",
         nargs="+",
@@ -62,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
     seeds = range(checks.positive_int("--seeds", options.seeds))
     recipe = _recipe(options)
     check_writable(out)
-    backbone = load_backbone(options.backbone)
+    backbone = load_backbone(options.backbone, image_size=options.image_size)
     splits = load_dataset("folder", path=options.folder, labels_per_class=options.labels_per_class)
     _check_can_choose(splits)
     study = compare(
@@ -73,10 +74,9 @@ def run(options: argparse.Namespace) -> int:
         recipe=recipe,
         device=options.device,
         path=out / STUDY,
-        keep_models=True,
     )
     best = best_row(study)
-    chosen, model = _trained(study, best, backbone, splits, recipe, options.device)
+    chosen, model = _trained_again(study, best, backbone, splits, recipe, options.device)
     save_model(model, out / MODEL, notes={"strategy": best.strategy, "seed": str(chosen.seed)})
     runtime.atomic_write(out / REPORT, report_page(study, splits, best, chosen))
     print(study_table(study, caption=_caption(study, splits)))
@@ -122,7 +122,7 @@ def best_row(study: Study) -> Row:
     return max(rows, key=lambda row: row.val or 0.0)
 
 
-def _trained(
+def _trained_again(
     study: Study,
     best: Row,
     backbone: Backbone,
@@ -132,14 +132,13 @@ def _trained(
 ) -> tuple[Run, Model]:
     """Return the run of the best strategy that is best on its val, with its model.
 
-    A study that was resumed has lost the models of its older runs: the run is trained again.
+    It is trained once more, to the same weights: keeping the models of all runs would take as many
+    times the memory.
     """
     from companion import fit
 
     runs = [study.run(best.strategy, seed, best.labels_per_class) for seed in study.seeds]
     chosen = max(runs, key=lambda run: run.val or 0.0)
-    if chosen.key in study.models:
-        return chosen, study.models[chosen.key]
     result = fit(
         backbone,
         splits.redraw(seed=chosen.seed),

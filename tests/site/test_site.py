@@ -36,6 +36,17 @@ def test_every_page_of_the_contents_was_built_and_no_other(html):
     assert len(CHAPTERS) >= 1
 
 
+@every_chapter
+def test_figures_are_numbered_from_1_on_each_page_as_in_its_notebook(page, html):
+    text = (html / html_path(page)).read_text(encoding="utf-8")
+    numbers = [int(n) for n in re.findall(r'"caption-number">Figure (\d+) <', text)]
+    assert numbers and numbers == list(range(1, len(numbers) + 1))
+    notebook = page.notebook.read_text(encoding="utf-8")
+    assert f"Figure {len(numbers)}" in notebook and f"Figure {len(numbers) + 1}" not in notebook
+    equations = [int(n) for n in re.findall(r'class="eqno">\((\d+)\)', text)]
+    assert equations == list(range(1, len(equations) + 1))
+
+
 @dataclass(frozen=True)
 class Look:
     """What one visit to a page showed."""

@@ -60,7 +60,7 @@ def chapter_table(rows: list[tuple[str, dict[str, Any], Cost]]) -> str:
 
 def recorded_mark(study: dict[str, Any], name: str) -> str:
     """Say that a study was recorded earlier: by which machine, how long, with which code."""
-    facts = []
+    facts = [f"on {study['recorded']}"] if study.get("recorded") else []
     machine_name = study.get("machine")
     if isinstance(machine_name, dict):
         machine_name = ", ".join(str(value) for value in machine_name.values())
