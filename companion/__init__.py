@@ -61,6 +61,7 @@ _MODULES = (
     "evaluation",
     "strategies",
     "training",
+    "fewshot",
     "study",
     "report",
     "exercises",

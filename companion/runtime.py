@@ -57,10 +57,7 @@ DISTRIBUTIONS = (
 
 
 def scale() -> Scale:
-    """Return the scale at which this process runs.
-
-    Returns:
-        `"laptop"` unless the environment variable `COMPANION_SCALE` says `full` or `rehearsal`.
+    """Return `"laptop"`, unless the environment variable `COMPANION_SCALE` has another scale.
 
     Raises:
         CompanionError: `COMPANION_SCALE` holds another word.
@@ -170,14 +167,11 @@ def versions() -> dict[str, str]:
 
 
 def derive_seed(seed: int, *names: object) -> int:
-    """Return a seed for one purpose, so that purposes do not share random numbers.
+    """Return a seed in [0, 2**63) for one purpose, so that purposes share no random numbers.
 
     Args:
         seed: the seed of the run.
         *names: what the numbers are for, such as `"head"` or `("order", 3)`.
-
-    Returns:
-        An integer in [0, 2**63), equal for equal arguments on every machine.
 
     Raises:
         CompanionError: the seed is not a non-negative integer.
