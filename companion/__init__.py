@@ -57,6 +57,7 @@ _MODULES = (
     "heads",
     "layer_groups",
     "adapters",
+    "objectives",
     "model_files",
     "evaluation",
     "strategies",

@@ -11,8 +11,8 @@ from sphinx.environment import BuildEnvironment
 
 
 def setup(app: Sphinx) -> None:
-    """Register the handler; called by the extension."""
-    app.connect("env-updated", number_by_page)
+    """Register the handler behind Sphinx's own, which counts on the same event."""
+    app.connect("env-get-updated", number_by_page, priority=900)
 
 
 def number_by_page(app: Sphinx, env: BuildEnvironment) -> list[str]:
