@@ -60,6 +60,7 @@ _MODULES = (
     "objectives",
     "model_files",
     "evaluation",
+    "transferability",
     "strategies",
     "training",
     "fewshot",
