@@ -26,7 +26,7 @@ def fit_zero_shot(
     columns of $S$ ($a \times z$) and $Y$ ($m \times z$) 1 where an item is of a class and -1
     elsewhere, it returns
 
-    $V = (X X^\top + \gamma I)^{-1} \, X Y S^\top \, (S S^\top + \lambda I)^{-1},$
+    $$V = (X X^\top + \gamma I)^{-1} \, X Y S^\top \, (S S^\top + \lambda I)^{-1},$$
 
     the minimum of $\lVert X^\top V S - Y \rVert^2 + \gamma \lVert V S \rVert^2 + \lambda \lVert
     X^\top V \rVert^2 + \gamma \lambda \lVert V \rVert^2$ (Frobenius norms).

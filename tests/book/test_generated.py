@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from booktools import generated
 from booktools.bibliography import read_works
 from booktools.docstrings import modules, public_names, split_sections
 from booktools.generated import api, cited_keys, papers, wrapped
@@ -87,6 +88,13 @@ def test_docstring_parts():
         ("Returns", ("It.",)),
         ("Reference", ("hu2021lora, eq. 3",)),
     ]
+
+
+def test_a_displayed_formula_of_a_docstring_is_one_on_the_page():
+    lines = ["With *a* star:", "", "$$a_1 =", "  b^*,$$", "", "and $c_1$, [not] a link."]
+    assert generated._prose(lines) == (
+        "With \\*a\\* star:\n\n```{math}\na_1 =\n  b^*,\n```\n\nand $c_1$, \\[not\\] a link."
+    )
 
 
 @pytest.mark.parametrize(

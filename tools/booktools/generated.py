@@ -112,11 +112,13 @@ def _literal(text: str) -> str:
 
 
 def _prose(lines: list[str]) -> str:
-    """Return docstring paragraphs as Markdown; indented ones are code and stay as they are."""
+    """Return docstring paragraphs as Markdown: indented ones are code, one within $$ is a formula."""
     blocks = []
     for paragraph in re.split(r"\n\s*\n", "\n".join(lines).strip("\n")):
         if re.match(r"\s+\S|>>>", paragraph):
             blocks.append(f"```text\n{dedent(paragraph)}\n```")
+        elif formula := re.fullmatch(r"\$\$(.+?)\$\$([.,;]?)", paragraph, flags=re.DOTALL):
+            blocks.append(f"```{{math}}\n{formula[1]}{formula[2]}\n```")
         else:
             blocks.append(_literal(paragraph))
     return "\n\n".join(blocks)
