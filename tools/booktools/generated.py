@@ -112,7 +112,7 @@ def _literal(text: str) -> str:
 
 
 def _prose(lines: list[str]) -> str:
-    """Return docstring paragraphs as Markdown: indented ones are code, one within $$ is a formula."""
+    """Return docstring paragraphs as Markdown: indented ones are code, those in $$ are formulas."""
     blocks = []
     for paragraph in re.split(r"\n\s*\n", "\n".join(lines).strip("\n")):
         if re.match(r"\s+\S|>>>", paragraph):
