@@ -29,7 +29,12 @@ def run_notebooks(options: argparse.Namespace) -> int:
 
 def run_build(options: argparse.Namespace) -> int:
     """Build the book strictly."""
-    return build.build(options.root, names=options.chapters, fresh=options.fresh)
+    return build.build(
+        options.root,
+        names=options.chapters,
+        fresh=options.fresh,
+        within_budget=options.within_budget,
+    )
 
 
 def run_compare(options: argparse.Namespace) -> int:
@@ -58,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser("build", help="run the chapters and build the pages")
     command.add_argument("--fresh", action="store_true", help="forget every earlier run")
     command.add_argument("--chapters", nargs="*", help="run only these; others from the cache")
+    command.add_argument("--within-budget", action="store_true", help="fail at twice the budget")
     command.set_defaults(run=run_build)
 
     command = commands.add_parser("results-compare", help="compare two runs, exactly")
@@ -76,7 +82,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Run from the command line; return the exit status."""
     options = parser().parse_args(arguments)
     options.root = options.root.resolve()
-    return int(options.run(options))
+    try:
+        return int(options.run(options))
+    except KeyboardInterrupt:
+        print("\nStopped; what ran to its end is kept, the next call goes on from there.")
+        return 130
 
 
 if __name__ == "__main__":

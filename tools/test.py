@@ -95,7 +95,7 @@ def notebooks(chapters: list[str]) -> list[str]:
     if unknown or not found:
         raise SystemExit(
             f"CHAPTERS: no notebook for {', '.join(unknown) or 'any chapter'}; "
-            f"expected names among {sorted(found)}; write them with `make notebooks`"
+            f"expected names among {sorted(found)}; a new chapter's is written by `make notebooks`"
         )
     return [found[chapter] for chapter in chapters or found]
 
@@ -126,7 +126,7 @@ def all_steps(chapters: list[str]) -> list[Step]:
         pytest_step("unit tests and contracts", *WORKERS, "tests/unit", "tests/contracts"),
         pytest_step("examples in docstrings", "--doctest-modules", "companion"),
         pytest_step("structure of the book", *WORKERS, "tests/book"),
-        Step(build, ((*book, "build", *extent),)),
+        Step(build, ((*book, "build", "--within-budget", *extent),)),
         second,
         Step(
             "both runs agree",
