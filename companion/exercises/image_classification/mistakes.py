@@ -13,9 +13,8 @@ from companion.datasets import load_dataset
 from companion.evaluation import Scores, score
 from companion.exercises.image_classification.checks import ALPHAS, GROUPS
 from companion.heads import Model, build_head
-from companion.layer_groups import HEAD
 from companion.splits import Split, Splits
-from companion.strategies import HEAD_FACTOR, Adaptation, Phase, wise_ft
+from companion.strategies import Adaptation, wise_ft
 from companion.training import Recipe, fit
 
 __all__ = [
@@ -23,7 +22,6 @@ __all__ = [
     "mixture",
     "mixtures_by_name",
     "mixtures_without",
-    "mixtures_without_head",
     "probe_by_hand",
     "probe_with_a_head_of_another",
     "runs",
@@ -59,20 +57,6 @@ def _mixture(alpha: float) -> Model:
 def mixtures_by_name() -> dict[float, Model]:
     """Return strategies that look like the three mixtures; the probe has twice the steps."""
     return {0: _fitted("probe", 8), 0.5: _fitted("wise_ft", 8), 1: _fitted("lp_ft", 8)}
-
-
-def mixtures_without_head() -> dict[float, Model]:
-    """Return mixtures by the layer groups of the backbone, the head forgotten.
-
-    The plan is put together by hand, as `wise_ft` may refuse such groups.
-    """
-    *inner, last = (name for name in GROUPS if name != HEAD)
-    phases = (
-        Phase("probe", 0.5, {last: HEAD_FACTOR}),
-        Phase("fine-tune", 0.5, dict.fromkeys((*inner, last), 1.0)),
-    )
-    plans = {alpha: Adaptation("wise_ft", phases, interpolation=alpha) for alpha in ALPHAS}
-    return {alpha: _fitted(plan, 8) for alpha, plan in plans.items()}
 
 
 def mixtures_without(part: str) -> dict[float, Model]:
