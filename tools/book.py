@@ -29,12 +29,7 @@ def run_notebooks(options: argparse.Namespace) -> int:
 
 def run_build(options: argparse.Namespace) -> int:
     """Build the book strictly."""
-    return build.build(
-        options.root,
-        names=options.chapters,
-        fresh=options.fresh,
-        within_budget=options.within_budget,
-    )
+    return build.build(options.root, names=options.chapters, fresh=options.fresh)
 
 
 def run_compare(options: argparse.Namespace) -> int:
@@ -63,7 +58,6 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser("build", help="run the chapters and build the pages")
     command.add_argument("--fresh", action="store_true", help="forget every earlier run")
     command.add_argument("--chapters", nargs="*", help="run only these; others from the cache")
-    command.add_argument("--within-budget", action="store_true", help="fail at twice the budget")
     command.set_defaults(run=run_build)
 
     command = commands.add_parser("results-compare", help="compare two runs, exactly")

@@ -126,7 +126,7 @@ def all_steps(chapters: list[str]) -> list[Step]:
         pytest_step("unit tests and contracts", *WORKERS, "tests/unit", "tests/contracts"),
         pytest_step("examples in docstrings", "--doctest-modules", "companion"),
         pytest_step("structure of the book", *WORKERS, "tests/book"),
-        Step(build, ((*book, "build", "--within-budget", *extent),)),
+        Step(build, ((*book, "build", *extent),)),
         second,
         Step(
             "both runs agree",

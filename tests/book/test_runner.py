@@ -101,13 +101,13 @@ def test_the_fast_loop_takes_only_the_chapters_it_is_given():
     assert runner.notebooks([chapter]) == [f"book/{chapter}.ipynb"]
     commands = [command for step in runner.all_steps([chapter]) for command in step.commands]
     assert ("tools/book.py", "rehearse", chapter) in commands
-    assert ("tools/book.py", "build", "--within-budget", "--chapters", chapter) in commands
+    assert ("tools/book.py", "build", "--chapters", chapter) in commands
     assert not any("--fresh" in command for command in commands)
 
 
 def test_make_test_starts_from_an_empty_cache():
     commands = [command for step in runner.all_steps([]) for command in step.commands]
-    assert ("tools/book.py", "build", "--within-budget", "--fresh") in commands
+    assert ("tools/book.py", "build", "--fresh") in commands
 
 
 def test_an_unknown_chapter_is_an_error_that_lists_the_known():

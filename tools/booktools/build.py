@@ -52,13 +52,7 @@ def cells_hash(page: Page) -> str:
     return hashlib.sha256(json.dumps(cells).encode()).hexdigest()[:16]
 
 
-def build(
-    root: Path,
-    *,
-    names: list[str] | None = None,
-    fresh: bool = False,
-    within_budget: bool = False,
-) -> int:
+def build(root: Path, *, names: list[str] | None = None, fresh: bool = False) -> int:
     """Build the pages; run every chapter whose results are missing or out of date.
 
     Args:
@@ -66,11 +60,10 @@ def build(
         names: run only these chapters; the others are shown without outputs and the build is
             not strict, since values of theirs are missing.
         fresh: forget every earlier run first.
-        within_budget: whether a chapter that takes twice its budget fails the build; a reader's
-            slow machine is told of it and no more.
 
     Returns:
-        Exit status: 0 only when there was no warning.
+        Exit status: 0 only when there was no warning. A chapter that took twice its budget is
+        named and fails nothing: machines may be slow, or busy.
     """
     places = Places(root)
     pages = chapters(root, names)
@@ -87,7 +80,7 @@ def build(
     over = over_budget(root, places.results, pages)
     print("\n".join(["", *cost_lines(root, places.results, pages), *over, ""]))
     print(f"The book is at {places.html / 'index.html'}")
-    return int(within_budget and bool(over))
+    return 0
 
 
 def _forget_outdated(places: Places, *, everything: bool) -> None:
