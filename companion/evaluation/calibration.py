@@ -164,10 +164,12 @@ def _check_logits(logits: Tensor, labels: Tensor | None) -> None:
     """Refuse what is not one row of finite logits, and one class id, an item."""
     shapes_fit = logits.dim() == 2 and (labels is None or labels.shape == logits.shape[:1])
     if not shapes_fit or logits.numel() == 0 or not bool(logits.isfinite().all()):
-        shapes = [tuple(part.shape) for part in (logits, labels) if part is not None]
+        shapes = [str(tuple(part.shape)) for part in (logits, labels) if part is not None]
+        if shapes_fit and logits.numel():
+            shapes.append("a NaN or an infinity")
         checks.fail(
             "logits" if labels is None else "logits and labels",
-            got=f"{' and '.join(map(str, shapes))}{', not all finite' if shapes_fit and logits.numel() else ''}",
+            got=" and ".join(shapes),
             expected="finite (items, classes), one label an item, at least one item",
             do="pass what companion.evaluation.predict returns, and the labels of the same split",
         )

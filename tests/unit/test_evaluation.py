@@ -683,7 +683,7 @@ def test_a_temperature_that_is_not_above_zero_is_refused(temperature):
         (torch.zeros(4), torch.zeros(4, dtype=torch.long), "items, classes"),
         (torch.zeros(4, 2), torch.zeros(3, dtype=torch.long), r"\(4, 2\) and \(3,\)"),
         (torch.zeros(0, 2), torch.zeros(0, dtype=torch.long), "at least one item"),
-        (torch.full((1, 2), math.nan), torch.zeros(1, dtype=torch.long), "not all finite"),
+        (torch.full((1, 2), math.nan), torch.zeros(1, dtype=torch.long), "a NaN or an infinity"),
         (torch.zeros(2, 2), torch.tensor([0, 2]), r"class ids 0\.\.1"),
         (torch.zeros(2, 2), torch.tensor([-1, 0]), "as the columns"),
         (torch.zeros(2, 2), torch.zeros(2), "torch.float32"),
