@@ -20,6 +20,9 @@ TOLERANCE = 1e-11
 MAX_ROUNDS = 2000
 GRID_SIZE = 200
 
+LARGEST_RATIO = 1e9
+"""Of beta / alpha, in units of the smallest eigenvalue: beyond it only the limit is left."""
+
 EXACT = 1e-12
 """A squared residual below this fraction of the squared labels is none."""
 
@@ -119,11 +122,16 @@ def _check_bounded(residuals: NDArray[Any], rank: int, num_items: int) -> None:
 
 
 def _maximum_evidence(problem: _Problem) -> NDArray[Any]:
-    """Return the largest evidence of each column of labels, (classes,), in nats."""
+    """Return the largest evidence of each column of labels, (classes,), in nats.
+
+    With as many directions as items the evidence may rise for ever with beta / alpha, towards a
+    finite limit; the iteration would then run into numbers that are not finite.
+    """
+    largest = LARGEST_RATIO / problem.eigenvalues.min()
     ratio = _best_of_grid(problem)
     best = _evidence(problem, ratio)
     for _ in range(MAX_ROUNDS):
-        ratio = _next_ratio(problem, ratio)
+        ratio = np.minimum(_next_ratio(problem, ratio), largest)
         evidence = _evidence(problem, ratio)
         change = float(np.abs(evidence - best).max())
         best = np.maximum(best, evidence)

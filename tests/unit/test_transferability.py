@@ -195,6 +195,13 @@ def test_log_me_of_a_width_beyond_the_items_is_the_direct_maximum():
     assert log_me(features, labels) == pytest.approx(direct_log_me(features, labels), abs=1e-4)
 
 
+@pytest.mark.parametrize("seed", [4, 29, 37])
+def test_log_me_stays_finite_where_the_evidence_rises_for_ever(seed):
+    """With as many directions as items it may rise with beta / alpha, towards a finite limit."""
+    features, labels = clouds(20, 40, 10, 1.0, seed)
+    assert log_me(features, labels) == pytest.approx(direct_log_me(features, labels), abs=1e-4)
+
+
 def iterate_as_published(features, column, rounds=300):
     """The paper's iteration from alpha = beta = 1, with matrices."""
     alpha = beta = 1.0
