@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from companion.backbones import load_backbone
-from companion.datasets import load_dataset
+from companion.datasets import LOADERS
 from companion.exercises.answers import WrongKind, as_mapping, as_number, as_tensor
 from companion.exercises.framework import Feedback, right, wrong
 from companion.fewshot import Episode, compute_prototypes, prototype_logits
@@ -224,7 +224,7 @@ def _detached(value: Any) -> Tensor:
 
 def handwritten_features() -> tuple[Tensor, Tensor]:
     """Return glyphnet's features of the pool of handwritten digits, and their labels."""
-    digits = load_dataset("digits").pool
+    digits = LOADERS["digits"](None).pool
     backbone = load_backbone("glyphnet").eval()
     source = backbone.prepare(digits)
     with torch.no_grad():

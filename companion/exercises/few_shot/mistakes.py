@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from companion.backbones import load_backbone
 from companion.backbones.glyphnet import preprocess
-from companion.datasets import load_dataset
+from companion.datasets import LOADERS
 from companion.exercises.few_shot.checks import handwritten_features
 from companion.fewshot import Episode, compute_prototypes, draw_episodes, prototype_logits
 
@@ -23,7 +23,7 @@ def episodes(
 ) -> Sequence[Episode]:
     """Return episodes of handwritten digits."""
     return draw_episodes(
-        load_dataset("digits").pool,
+        LOADERS["digits"](None).pool,
         n_way=n_way,
         n_shot=n_shot,
         n_query=n_query,
