@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from companion import assets, load_dataset
+from companion import assets, compare, load_backbone, load_dataset, study
 from companion.datasets import omniglot
 
 
@@ -54,3 +54,10 @@ def test_drawings_of_one_character_are_alike(drawn):
     likeness = images @ images.T
     is_same = drawn.pool.labels[:, None] == drawn.pool.labels[None]
     assert likeness[is_same].mean() > likeness[~is_same].mean() + 0.1
+
+
+def test_a_recorded_run_is_found_again(drawn):
+    found = study.recorded("foundations/few-shot/omniglot")
+    live = compare(load_backbone("glyphnet"), drawn, strategies=["probe"], seeds=[0], device="cpu")
+    twin = live.same_run(found, strategy="probe", seed=0, labels_per_class=1)
+    assert twin.agrees, str(twin)
