@@ -28,7 +28,7 @@ book: venv ## run the chapters and build the pages in _build/html
 serve: book ## build the pages and open them in a browser
 	@$(IN_VENV) tools/serve.py
 
-check: venv ## lint, types and unit tests: under a minute
+check: venv ## lint, types and unit tests: about a minute
 	@$(IN_VENV) tools/test.py --check
 
 test: venv ## everything, from an empty cache, with a table of what took how long
@@ -43,6 +43,9 @@ notebooks: venv ## write the generated notebooks and the public address
 
 bench: venv-bench ## measure speed and memory against other libraries
 	@$(IN_VENV) benchmarks/run.py
+
+.DEFAULT:
+	@echo "make: there is no target '$@'; 'make' alone lists them" >&2; exit 2
 
 clean: ## remove everything that make made, .venv included
 	rm -rf .venv .venv.lock _build .bench build

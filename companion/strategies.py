@@ -100,7 +100,8 @@ def plan(strategy: str | Adaptation, groups: Sequence[str]) -> Adaptation:
 
     Raises:
         CompanionError: an unknown name (near matches are listed), or a plan that names unknown
-            groups, trains nothing in a phase, or whose shares do not sum to 1.
+            groups, trains nothing in a phase, never trains the head, or whose shares do not sum
+            to 1.
     """
     if isinstance(strategy, str):
         STRATEGIES.get(strategy)
@@ -122,6 +123,13 @@ def plan(strategy: str | Adaptation, groups: Sequence[str]) -> Adaptation:
             got=f"phases with shares {shares}",
             expected="at least one phase, a trained layer group in each, shares that sum to 1",
             do="correct the phases",
+        )
+    if not any(groups[-1] in phase.factors for phase in strategy.phases):
+        checks.fail(
+            f"plan of {strategy.name!r}",
+            got="no phase that trains the head",
+            expected=f"{groups[-1]!r}, which is new and random, in at least one phase",
+            do="make the plan from all layer groups, `(*backbone.group_names, 'head')`",
         )
     return strategy
 

@@ -76,7 +76,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Run from the command line; return the exit status."""
     options = parser().parse_args(arguments)
     options.root = options.root.resolve()
-    return int(options.run(options))
+    try:
+        return int(options.run(options))
+    except KeyboardInterrupt:
+        print("\nStopped; what ran to its end is kept, the next call goes on from there.")
+        return 130
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """Make `.venv`: once, again when what it is made from changed, and again when it is broken.
 
 Called by every make target. Runs on the Python that make finds, before any package is there:
-standard library only, and no syntax newer than Python 3.6, so that a Python that is too old gets
-a sentence and not a syntax error.
+standard library only, and no syntax that Python 2.7 does not read, so that a Python that is too old
+gets a sentence and not a syntax error.
 
     python3 tools/setup.py --extras book,test
 """
+
+from __future__ import print_function
 
 import argparse
 import contextlib
@@ -181,7 +183,8 @@ def locked(root):
 
 def say(text):
     """Print a line at once, also into a pipe."""
-    print(text, flush=True)
+    print(text)
+    sys.stdout.flush()
 
 
 @contextlib.contextmanager
@@ -242,15 +245,16 @@ def create(venv, root):
     """
     remove(venv)
     os.makedirs(venv)
+    command = [sys.executable, "-m", "venv"] + VENV_OPTIONS + [venv]
     try:
-        run_logged(
-            [sys.executable, "-m", "venv"] + VENV_OPTIONS + [venv], os.path.join(venv, LOG), root
-        )
+        run_logged(command, os.path.join(venv, LOG), root)
+        return
     except SetupError:
-        raise SetupError(
-            "This Python cannot make environments: "
-            "install its venv module (on Debian and Ubuntu: apt install python3-venv)."
-        ) from None
+        pass  # its words are pip's; ours follow
+    raise SetupError(
+        "This Python cannot make environments: "
+        "install its venv module (on Debian and Ubuntu: apt install python3-venv)."
+    )
 
 
 def set_up(root, extras):

@@ -95,7 +95,7 @@ def notebooks(chapters: list[str]) -> list[str]:
     if unknown or not found:
         raise SystemExit(
             f"CHAPTERS: no notebook for {', '.join(unknown) or 'any chapter'}; "
-            f"expected names among {sorted(found)}; write them with `make notebooks`"
+            f"expected names among {sorted(found)}; a new chapter's is written by `make notebooks`"
         )
     return [found[chapter] for chapter in chapters or found]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.error import URLError
 
 from companion import checks
 from companion.backbones.base import Backbone, LayerGroup
@@ -50,7 +51,16 @@ def load_backbone(
     if image_size is not None:
         checks.positive_int("image_size", image_size)
     loader = LOADERS[name]
-    backbone = loader(card, pretrained=pretrained, seed=seed, image_size=image_size)
+    try:
+        backbone = loader(card, pretrained=pretrained, seed=seed, image_size=image_size)
+    except URLError as error:
+        checks.fail(
+            f"weights of {name!r}",
+            got=f"no download ({error.reason})",
+            expected=f"{card.size_bytes / 1e6:.0f} MB from {card.source}",
+            do="go online once, put the file into torch hub's folder `hub/checkpoints`, or pass "
+            "pretrained=False",
+        )
     backbone.image_size = image_size
     return backbone.eval()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import metadata
 
 from companion.checks import CompanionError
 from companion.command_line import data, doctor, finetune
@@ -22,6 +23,8 @@ def build_parser() -> argparse.ArgumentParser:
         prog="python -m companion",
         description="The tested companion of the book 'Transfer Learning, Measured'.",
     )
+    version = metadata.version("transfer-learning-companion")
+    parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     doctor.add_parser(commands)
     data.add_parser(commands)

@@ -61,12 +61,13 @@ def run(options: argparse.Namespace) -> int:
     width = max(len(finding.subject) for finding in findings)
     for finding in findings:
         print(f"{finding.state:<6}  {finding.subject:<{width}}  {finding.found}")
-    advice = [finding for finding in findings if finding.do]
-    if advice:
-        print("\nWhat to do:")
-    for finding in advice:
-        print(f"  {finding.subject}: {finding.do}")
     broken = sum(finding.state == "broken" for finding in findings)
+    for title, is_broken in (("What to do:", True), ("Optional:", False)):
+        advice = [f for f in findings if f.do and (f.state == "broken") is is_broken]
+        if advice:
+            print(f"\n{title}")
+        for finding in advice:
+            print(f"  {finding.subject}: {finding.do}")
     print(f"\n{broken} of {len(findings)} things are broken." if broken else "\nAll is well.")
     return 1 if broken else 0
 

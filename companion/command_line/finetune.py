@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from companion import checks, runtime
+from companion.checks import CompanionError
 
 if TYPE_CHECKING:
     from companion.backbones import Backbone
@@ -29,7 +32,9 @@ def add_parser(commands: Any) -> None:
 
     Modifies: `commands`.
     """
-    parser = commands.add_parser("finetune", help="compare strategies on a folder of images")
+    parser = commands.add_parser(
+        "finetune", help="compare strategies on a folder of images", allow_abbrev=False
+    )
     add = parser.add_argument
     add("folder", help="one folder of images a class, or train, val and test with such folders")
     add("--backbone", default="glyphnet", help="name of the backbone (default: glyphnet)")
@@ -62,19 +67,21 @@ def run(options: argparse.Namespace) -> int:
     out = Path(options.out)
     seeds = range(checks.positive_int("--seeds", options.seeds))
     recipe = _recipe(options)
+    runtime.pick_device(options.device)
     check_writable(out)
     backbone = load_backbone(options.backbone, image_size=options.image_size)
     splits = load_dataset("folder", path=options.folder, labels_per_class=options.labels_per_class)
     _check_can_choose(splits)
-    study = compare(
-        backbone,
-        splits,
-        strategies=options.strategies,
-        seeds=seeds,
-        recipe=recipe,
-        device=options.device,
-        path=out / STUDY,
-    )
+    with _naming_the_option(out):
+        study = compare(
+            backbone,
+            splits,
+            strategies=options.strategies,
+            seeds=seeds,
+            recipe=recipe,
+            device=options.device,
+            path=out / STUDY,
+        )
     best = best_row(study)
     chosen, model = _trained_again(study, best, backbone, splits, recipe, options.device)
     save_model(model, out / MODEL, notes={"strategy": best.strategy, "seed": str(chosen.seed)})
@@ -82,6 +89,22 @@ def run(options: argparse.Namespace) -> int:
     print(study_table(study, caption=_caption(study, splits)))
     print(f"\n{_choice(best)}\nWritten: {out / MODEL}, {out / STUDY}, {out / REPORT}")
     return 0
+
+
+@contextlib.contextmanager
+def _naming_the_option(out: Path) -> Iterator[None]:
+    """Say of a folder that holds another comparison which option names another folder."""
+    try:
+        yield
+    except CompanionError as error:
+        if "another study" not in str(error):
+            raise
+        checks.fail(
+            f"--out {out}",
+            got=str(error).partition(": got ")[2].partition(";")[0],
+            expected="a folder of its own for each comparison",
+            do="name another one with --out, or delete this one",
+        )
 
 
 def _recipe(options: argparse.Namespace) -> Recipe:
@@ -111,6 +134,8 @@ def _check_can_choose(splits: Splits) -> None:
 def best_row(study: Study) -> Row:
     """Return the strategy with the best mean on val; test is not looked at.
 
+    Of equals the first is taken, training from scratch last of all.
+
     Args:
         study: with val in every run of a strategy.
 
@@ -119,7 +144,7 @@ def best_row(study: Study) -> Row:
     """
     rows = [row for row in study.rows() if row.val is not None and not math.isnan(row.val)]
     checks.non_empty("strategies with a val", rows, do="use 5 labels a class or more")
-    return max(rows, key=lambda row: row.val or 0.0)
+    return max(rows, key=lambda row: (row.val or 0.0, row.strategy != "scratch"))
 
 
 def _trained_again(
@@ -159,10 +184,11 @@ def _choice(best: Row) -> str:
     """Return the choice and what may be expected of it, in one sentence."""
     from companion.report import format_fraction, format_interval
 
+    num_draws = f"{len(best.values)} draw{'s' if len(best.values) > 1 else ''}"
     return (
         f"Chosen on val: {best.strategy}, accuracy {format_fraction(best.val)} there. "
         f"On test, which was not used to choose, {format_fraction(best.mean)} over "
-        f"{len(best.values)} draws (other test images: {format_interval(best.items_interval)})."
+        f"{num_draws} (other test images: {format_interval(best.items_interval)})."
     )
 
 

@@ -7,7 +7,9 @@ Every score is a fraction. Two kinds of uncertainty are kept apart: that of the 
 from companion.evaluation.calibration import (
     ReliabilityBin,
     expected_calibration_error,
+    fit_temperature,
     reliability_bins,
+    scale_logits,
 )
 from companion.evaluation.comparisons import (
     MIN_SEEDS,
@@ -63,6 +65,7 @@ __all__ = [
     "error_slices",
     "evaluate",
     "expected_calibration_error",
+    "fit_temperature",
     "holm",
     "item_errors",
     "items_interval",
@@ -72,6 +75,7 @@ __all__ = [
     "paired_comparison",
     "predict",
     "reliability_bins",
+    "scale_logits",
     "score",
     "spearman",
     "t_interval",

@@ -9,7 +9,16 @@ from torch import Tensor
 
 from companion import checks
 
-__all__ = ["ReliabilityBin", "expected_calibration_error", "reliability_bins"]
+__all__ = [
+    "ReliabilityBin",
+    "expected_calibration_error",
+    "fit_temperature",
+    "reliability_bins",
+    "scale_logits",
+]
+
+TEMPERATURES = (0.01, 100.0)
+"""Where `fit_temperature` looks: between nearly certain and nearly even probabilities."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +97,91 @@ def expected_calibration_error(
     bins = reliability_bins(probabilities, labels, num_bins=num_bins)
     filled = [row for row in bins if row.num_items]
     return sum(row.num_items * abs(row.confidence - row.accuracy) for row in filled) / len(labels)
+
+
+def scale_logits(logits: Tensor, *, temperature: float) -> Tensor:
+    r"""Return logits divided by a temperature.
+
+    The order of the logits of an item stays, so no prediction changes, only its confidence:
+    above 1 a temperature lowers it, below 1 it raises it.
+
+    Args:
+        logits: (items, classes).
+        temperature: above 0, fitted on val by `fit_temperature`.
+
+    Returns:
+        Logits, (items, classes); `.softmax(dim=1)` makes them probabilities.
+
+    Raises:
+        CompanionError: logits of another shape, or a temperature that is not above 0.
+
+    Reference: guo2017calibration, eq. 9
+    """
+    _check_logits(logits, None)
+    return logits / checks.finite_positive("temperature", temperature)
+
+
+def fit_temperature(logits: Tensor, labels: Tensor) -> float:
+    r"""Return the temperature with the smallest mean cross-entropy.
+
+    With $\beta = 1/T$ the loss is convex, and its derivative, the mean of
+    $\sum_c p_c s_c - s_y$ over the items, crosses zero at most once.
+
+    Args:
+        logits: of validation items, not of those that the model was trained on,
+            (items, classes).
+        labels: class ids, (items,), int64.
+
+    Returns:
+        The temperature, from 0.01 to 100. The loss has no minimum where every label has the
+        highest logit of its item, or where the logits are no better than even ones; then it is
+        the end of that range.
+
+    Raises:
+        CompanionError: shapes that do not fit, logits that are not finite, or labels out of range.
+
+    Reference: guo2017calibration, sec. 4.2
+    """
+    from scipy.optimize import brentq
+
+    _check_logits(logits, labels)
+    scores = logits.detach().double().cpu()
+    own = scores.gather(1, labels.cpu()[:, None])[:, 0]
+
+    def slope(inverse: float) -> float:
+        expected = ((inverse * scores).softmax(dim=1) * scores).sum(dim=1)
+        return float((expected - own).mean())
+
+    low, high = 1 / TEMPERATURES[1], 1 / TEMPERATURES[0]
+    if slope(low) >= 0:
+        return TEMPERATURES[1]
+    if slope(high) <= 0:
+        return TEMPERATURES[0]
+    return 1 / float(brentq(slope, low, high, xtol=1e-12))
+
+
+def _check_logits(logits: Tensor, labels: Tensor | None) -> None:
+    """Refuse what is not one row of finite logits, and one class id, an item."""
+    shapes_fit = logits.dim() == 2 and (labels is None or labels.shape == logits.shape[:1])
+    if not shapes_fit or logits.numel() == 0 or not bool(logits.isfinite().all()):
+        shapes = [str(tuple(part.shape)) for part in (logits, labels) if part is not None]
+        if shapes_fit and logits.numel():
+            shapes.append("a NaN or an infinity")
+        checks.fail(
+            "logits" if labels is None else "logits and labels",
+            got=" and ".join(shapes),
+            expected="finite (items, classes), one label an item, at least one item",
+            do="pass what companion.evaluation.predict returns, and the labels of the same split",
+        )
+    is_id = labels is None or not (labels.is_floating_point() or labels.dtype == torch.bool)
+    if labels is None or (is_id and 0 <= int(labels.min()) <= int(labels.max()) < logits.shape[1]):
+        return
+    checks.fail(
+        "labels",
+        got=f"{labels.dtype} from {labels.min()} to {labels.max()}",
+        expected=f"class ids 0..{logits.shape[1] - 1}",
+        do="number the classes as the columns of the logits are",
+    )
 
 
 def _check_probabilities(probabilities: Tensor, labels: Tensor) -> None:

@@ -49,21 +49,29 @@ class Feedback:
         message: one or two sentences.
         misconception: the mistake behind a wrong answer, in a few words; `None` where it was not
             recognised.
+        is_empty: whether there was no answer to judge.
     """
 
     passed: bool
     message: str
     misconception: str | None = None
+    is_empty: bool = False
+
+    def _word_and_colour(self) -> tuple[str, str]:
+        """Return the verdict and the colour that goes with it."""
+        if self.is_empty:
+            return "No answer yet.", "#6B6B6B"
+        return ("Right.", "#009E73") if self.passed else ("Not yet.", "#D55E00")
 
     def __repr__(self) -> str:
         """Return the feedback as text."""
-        word = "Right." if self.passed else "Not yet."
+        word, _ = self._word_and_colour()
         named = f" ({self.misconception})" if self.misconception else ""
         return f"{word}{named} {self.message}"
 
     def _repr_html_(self) -> str:
         """Return the feedback as HTML; the word says what the colour says."""
-        word, colour = ("Right.", "#009E73") if self.passed else ("Not yet.", "#D55E00")
+        word, colour = self._word_and_colour()
         named = f" <em>{html.escape(self.misconception)}.</em>" if self.misconception else ""
         return (
             f'<div role="status" style="border-left: 4px solid {colour}; padding: .4em .8em">'
@@ -155,6 +163,7 @@ class Exercise:
 
 
 EXERCISES: Registry[Exercise] = Registry("exercise")
+_SHOWN_EMPTY: set[str] = set()
 
 
 def register(exercise: Exercise) -> Exercise:
@@ -170,7 +179,7 @@ def register(exercise: Exercise) -> Exercise:
 
 
 def check(exercise_id: str, answer: Any = None) -> Feedback:
-    """Check an answer; the last line of every solution cell.
+    """Check an answer; the last line of every answer cell and every solution cell.
 
     Args:
         exercise_id: label of the exercise, `"<chapter>-ex<n>"`.
@@ -181,10 +190,14 @@ def check(exercise_id: str, answer: Any = None) -> Feedback:
 
     Raises:
         CompanionError: an unknown exercise; near matches are listed.
-        ExerciseFailed: in a build of the book, where every answer is the book's own solution.
+        ExerciseFailed: in a build of the book, where an answer is the book's own solution. Only
+            the `...` of the learner's empty cell, which stands before it, is let through, once.
     """
     exercise = _find(exercise_id)
     feedback, error = _feedback(exercise, answer)
+    if answer is Ellipsis and exercise_id not in _SHOWN_EMPTY:
+        _SHOWN_EMPTY.add(exercise_id)
+        return feedback
     if not feedback.passed and os.environ.get("COMPANION_RESULTS"):
         raise ExerciseFailed(
             f"solution of {exercise_id}: got {feedback!r}; expected a right answer; "
@@ -222,7 +235,9 @@ def first_of(found: Iterable[Feedback | None]) -> Feedback | None:
 def _feedback(exercise: Exercise, answer: Any) -> tuple[Feedback, Exception | None]:
     """Return what a check says, whatever the answer, and the error it raised."""
     if answer is None or answer is Ellipsis:
-        return wrong(f"No answer yet: expected {exercise.expects}."), None
+        hints = f' For a hint: exercises.hint("{exercise.id}", 1).' if exercise.hints else ""
+        message = f"Expected {exercise.expects}.{hints}"
+        return Feedback(False, message, is_empty=True), None
     try:
         feedback = exercise.check(answer)
     except WrongKind as error:

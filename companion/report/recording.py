@@ -13,6 +13,7 @@ import os
 import re
 import sys
 import time
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,7 @@ def chapter(name: str) -> None:
     Raises:
         CompanionError: not a chapter's name, or a results folder that cannot be written.
 
-    Modifies: in a build, the chapter's results file, which starts anew.
+    Modifies: in a build, the chapter's results file, which starts anew; the filter of warnings.
     """
     if not isinstance(name, str) or not _CHAPTER.fullmatch(name):
         checks.fail(
@@ -71,6 +72,8 @@ def chapter(name: str) -> None:
             expected="part and file name, such as 'vision/image-classification'",
             do="use the path below book/ without .md",
         )
+    # Libraries ask for notebook widgets where text would do.
+    warnings.filterwarnings("ignore", message="IProgress not found")
     folder = os.environ.get("COMPANION_RESULTS")
     _results.entries.clear()
     _results.path = Path(folder) / f"{name}.json" if folder else None

@@ -154,8 +154,8 @@ class LabelEquivalent:
         """Return the number of labels in words."""
         if self.interval is None:
             return self._words(self.labels)
-        low, high = self._words(self.interval.low), self._words(self.interval.high)
-        return f"{self._words(self.labels)} [{low}, {high}]"
+        middle, low, high = map(self._words, (self.labels, self.interval.low, self.interval.high))
+        return middle if middle == low == high else f"{middle} [{low}, {high}]"
 
     def _words(self, labels: float) -> str:
         """Return a number of labels, or that it lies outside of what was measured."""

@@ -219,7 +219,9 @@ def ledger_table(ledger: Ledger, *, caption: str = "What is trained") -> Table:
     )
     phases = tuple(f"learning rate, {name}" for name in ledger.phases)
     header = ("layer group", "parameters", "trained", *phases, "moved")
-    note = f"In all {ledger.num_parameters:,} parameters, {ledger.num_trainable:,} of them trained."
+    is_all = ledger.num_trainable == ledger.num_parameters
+    trained = "all" if is_all else f"{ledger.num_trainable:,}"
+    note = f"In all {ledger.num_parameters:,} parameters, {trained} of them trained."
     return Table(caption, header, rows, note)
 
 

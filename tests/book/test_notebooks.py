@@ -94,8 +94,7 @@ EXPECTED = [
     "**After this chapter you can**\n\n- Say what a glued value is",
     "- The words of the [Glossary](../appendix/glossary.md).",
     "See The formula and Figure 2.",
-    "There are (printed by the cell above: `num_points`) points, "
-    "and later (printed by a cell below: `last_square`).",
+    "There are `num_points` (printed above) points, and later `last_square` (printed below).",
     "![Parts of the course.](../figures/course_map.svg)\n\n**Figure 1.** The *map* shows",
     "> **Note**\n>\n> A note with **bold** words and `{role}` in code.",
     "> **A title of its own**",
@@ -106,7 +105,7 @@ EXPECTED = [
     "**Figure 2.** Squares grow faster than their roots, as $n^2$ does.",
     "Figure 2 rises. By Theorem 1 all is well.",
     "See the idea again, head, and [Papers](../appendix/papers.md).",
-    "| (printed by a cell above: `num_points`) | two |",
+    "| `num_points` (printed above) | two |",
     "### Exercise 1: What comes next?\n\n**Predict** · 5 minutes · easy",
     "<details>\n<summary>Hint 1</summary>\n\nIt is a square.\n\n</details>",
     "#### Solution to exercise 1\n\n<details>\n<summary>The solution in words</summary>\n\nCount",

@@ -383,7 +383,9 @@ def test_the_readme_names_make_targets_that_exist():
 
 def test_the_readmes_plain_commands_are_those_of_the_makefile():
     plain = [line for line in readme_commands() if line.startswith(".venv/bin/")]
-    install, *tools = plain
+    install, *tools, lab, notebook = plain
+    assert shlex.split(lab)[1:] == ["install", "-c", "constraints.txt", "jupyterlab"]
+    assert (ROOT / notebook.split()[-1]).is_file()
     assert shlex.split(install)[1:] == ["install", "-c", "constraints.txt", "-e", ".[book,test]"]
     for target, command in zip(["book", "test"], tools, strict=True):
         assert command in make("-n", target).stdout

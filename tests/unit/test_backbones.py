@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 from collections.abc import Sequence
+from urllib.error import URLError
 
 import pytest
 import torch
@@ -259,3 +260,14 @@ def test_what_is_kept_is_bounded_and_let_go(monkeypatch):
 
 def test_the_public_name_is_the_same_function():
     assert companion.load_backbone is load_backbone
+
+
+def test_weights_that_cannot_be_downloaded_say_where_to_put_them(monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+
+    def offline(*arguments, **options):
+        raise URLError("no route to host")
+
+    monkeypatch.setattr("torch.hub.urlopen", offline)
+    with pytest.raises(CompanionError, match=r"weights of 'resnet18': got no download \(no route"):
+        load_backbone("resnet18")

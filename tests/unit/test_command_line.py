@@ -300,6 +300,8 @@ def test_the_choice_looks_at_val_and_never_at_test():
         ("majority", None, 1.0), ("scratch", 0.5, 0.9), ("probe", 0.8, 0.1), ("full", 0.8, 0.99)
     )
     assert finetune.best_row(study).strategy == "probe", "the first of those with equal val"
+    tied = fake_study(("scratch", 1.0, 1.0), ("lp_ft", 1.0, 0.1), ("full", 1.0, 1.0))
+    assert finetune.best_row(tied).strategy == "lp_ft", "scratch is last among equals"
     with pytest.raises(CompanionError, match="strategies with a val: got nothing"):
         finetune.best_row(fake_study(("majority", None, 1.0)))
 
@@ -346,3 +348,24 @@ def test_options_reach_the_recipe():
     assert (recipe.class_weights, recipe.epochs, recipe.learning_rate) == ("balanced", 3, 0.01)
     plain = finetune._recipe(build_parser().parse_args(["finetune", "x"]))
     assert plain == companion.training.Recipe()
+
+
+def test_a_folder_with_another_comparison_names_the_option(finished, capsys):
+    status = call(finished / "flowers", finished / "out", "--seeds", "3")
+    assert status == 1
+    said = capsys.readouterr().err
+    assert (
+        "--out" in said and "another study (other" in said and "name another one with --out" in said
+    )
+
+
+def test_a_wrong_device_is_told_before_anything_else(flowers, tmp_path, capsys):
+    assert call(flowers, tmp_path / "out", "--device", "gpu0") == 1
+    assert "device: got 'gpu0'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_options_are_not_guessed_from_their_beginnings(flowers, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        call(flowers, tmp_path / "out", "--seed", "2")
+    assert "unrecognized arguments: --seed" in capsys.readouterr().err

@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from scipy import stats
+from scipy import optimize, stats
 from sklearn import metrics
 from sklearn.dummy import DummyClassifier
 
@@ -617,6 +617,81 @@ def test_bins_hold_every_item_once_and_empty_ones_say_so():
 def test_calibration_refuses_what_is_no_probability(probabilities, labels, message):
     with pytest.raises(CompanionError, match=message):
         evaluation.expected_calibration_error(probabilities, labels)
+
+
+def drawn_from(temperature, *, num_items=400, seed=0):
+    """Return logits, and labels drawn from their probabilities at a temperature."""
+    generator = torch.Generator().manual_seed(seed)
+    logits = 3 * torch.randn(num_items, 4, generator=generator, dtype=torch.float64)
+    probabilities = (logits / temperature).softmax(dim=1)
+    return logits, torch.multinomial(probabilities, 1, generator=generator)[:, 0]
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
+def test_temperature_is_the_minimum_that_scipy_finds(temperature):
+    logits, labels = drawn_from(temperature)
+    rows = logits.numpy()
+
+    def loss(log_temperature):
+        scaled = rows / np.exp(log_temperature)
+        largest = scaled.max(axis=1)
+        total = np.log(np.exp(scaled - largest[:, None]).sum(axis=1)) + largest
+        return (total - scaled[np.arange(len(rows)), labels.numpy()]).mean()
+
+    wanted = optimize.minimize_scalar(loss, bounds=(-3, 3), method="bounded").x
+    found = evaluation.fit_temperature(logits, labels)
+    assert math.log(found) == pytest.approx(wanted, abs=1e-4)
+
+
+@pytest.mark.parametrize("temperature", [0.4, 1.0, 3.0])
+def test_the_temperature_that_drew_the_labels_is_found_again(temperature):
+    logits, labels = drawn_from(temperature, num_items=20_000)
+    assert evaluation.fit_temperature(logits, labels) == pytest.approx(temperature, rel=0.06)
+
+
+def test_logits_twice_as_large_have_twice_the_temperature_and_the_same_probabilities():
+    logits, labels = drawn_from(1.5)
+    once, twice = (evaluation.fit_temperature(factor * logits, labels) for factor in (1, 2))
+    assert twice == pytest.approx(2 * once, rel=1e-9)
+    scaled = evaluation.scale_logits(2 * logits, temperature=twice)
+    assert torch.allclose(scaled, evaluation.scale_logits(logits, temperature=once))
+
+
+def test_a_temperature_changes_confidence_and_no_prediction():
+    logits, _ = drawn_from(1.0)
+    cool, warm = (evaluation.scale_logits(logits, temperature=t) for t in (0.5, 2.0))
+    assert torch.equal(cool.argmax(dim=1), warm.argmax(dim=1))
+    assert bool((cool.softmax(1).amax(1) > warm.softmax(1).amax(1)).all())
+    assert torch.allclose(warm, logits / 2)
+
+
+def test_a_loss_without_a_minimum_gives_the_end_of_the_range():
+    logits, labels = torch.eye(3), torch.arange(3)
+    assert evaluation.fit_temperature(logits, labels) == 0.01
+    assert evaluation.fit_temperature(-logits, labels) == 100
+
+
+@pytest.mark.parametrize("temperature", [0, -1.0, math.nan, math.inf])
+def test_a_temperature_that_is_not_above_zero_is_refused(temperature):
+    with pytest.raises(CompanionError, match="temperature"):
+        evaluation.scale_logits(torch.zeros(2, 3), temperature=temperature)
+
+
+@pytest.mark.parametrize(
+    ("logits", "labels", "message"),
+    [
+        (torch.zeros(4), torch.zeros(4, dtype=torch.long), "items, classes"),
+        (torch.zeros(4, 2), torch.zeros(3, dtype=torch.long), r"\(4, 2\) and \(3,\)"),
+        (torch.zeros(0, 2), torch.zeros(0, dtype=torch.long), "at least one item"),
+        (torch.full((1, 2), math.nan), torch.zeros(1, dtype=torch.long), "a NaN or an infinity"),
+        (torch.zeros(2, 2), torch.tensor([0, 2]), r"class ids 0\.\.1"),
+        (torch.zeros(2, 2), torch.tensor([-1, 0]), "as the columns"),
+        (torch.zeros(2, 2), torch.zeros(2), "torch.float32"),
+    ],
+)
+def test_a_temperature_is_fitted_to_logits_and_labels_only(logits, labels, message):
+    with pytest.raises(CompanionError, match=message):
+        evaluation.fit_temperature(logits, labels)
 
 
 def test_an_interval_holds_its_ends():

@@ -63,6 +63,7 @@ def exercise(check=share_of, **changes):
 def own_registry(monkeypatch):
     """Exercises of a test are not those of the book."""
     monkeypatch.setattr(framework, "EXERCISES", Registry("exercise"))
+    monkeypatch.setattr(framework, "_SHOWN_EMPTY", set())
     monkeypatch.delenv("COMPANION_RESULTS", raising=False)
 
 
@@ -173,8 +174,8 @@ def test_a_right_answer_passes_in_any_form(answer):
         (0.3, None, "Count again"),
         ("much", "another kind of answer", "Expected a fraction from 0 to 1, got 'much'"),
         ([0.25] * 2, "another kind of answer", "got a list of 2"),
-        (None, None, "No answer yet: expected a fraction"),
-        (..., None, "No answer yet"),
+        (None, None, 'Expected a fraction from 0 to 1. For a hint: exercises.hint("counting-ex1"'),
+        (..., None, 'exercises.hint("counting-ex1", 1).'),
     ],
 )
 def test_a_wrong_answer_is_told_what_it_is(answer, misconception, message):
@@ -200,6 +201,31 @@ def test_in_a_build_a_solution_that_fails_breaks_it(monkeypatch, tmp_path):
     with pytest.raises(ExerciseFailed) as caught:
         exercises.check("counting-ex1", "much")
     assert isinstance(caught.value.__cause__, WrongKind)
+
+
+def test_no_answer_is_neither_right_nor_wrong():
+    exercises.register(exercise())
+    feedback = exercises.check("counting-ex1", ...)
+    told = 'Expected a fraction from 0 to 1. For a hint: exercises.hint("counting-ex1", 1).'
+    assert repr(feedback) == f"No answer yet. {told}"
+    assert "<strong>No answer yet.</strong> Expected" in feedback._repr_html_()
+    assert not feedback.passed
+    exercises.register(exercise(id="counting-ex2", hints=()))
+    assert repr(exercises.check("counting-ex2")) == (
+        "No answer yet. Expected a fraction from 0 to 1."
+    )
+
+
+def test_in_a_build_the_empty_cell_passes_once_and_no_solution_is_forgotten(monkeypatch, tmp_path):
+    exercises.register(exercise())
+    exercises.register(exercise(id="counting-ex2"))
+    monkeypatch.setenv("COMPANION_RESULTS", str(tmp_path))
+    assert exercises.check("counting-ex1", ...).is_empty
+    assert exercises.check("counting-ex2", ...).is_empty
+    with pytest.raises(ExerciseFailed, match="solution of counting-ex1: got No answer yet"):
+        exercises.check("counting-ex1", ...)
+    with pytest.raises(ExerciseFailed, match="solution of counting-ex2"):
+        exercises.check("counting-ex2", None)
 
 
 def test_a_check_that_returns_no_feedback_is_called_broken():

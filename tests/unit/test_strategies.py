@@ -89,3 +89,12 @@ def test_a_wrong_plan_is_refused(phases, message):
 def test_a_name_is_given_once():
     with pytest.raises(CompanionError, match="'probe', which is taken"):
         register_strategy(StrategyCard("probe", "again", "again", None))(lambda groups: None)
+
+
+def test_a_plan_that_never_trains_the_head_is_refused():
+    groups = ("stem", "layer1", "head")
+    with pytest.raises(
+        CompanionError, match="plan of 'wise_ft': got no phase that trains the head"
+    ):
+        plan(wise_ft(groups[:-1]), groups)
+    assert plan(wise_ft(groups), groups).interpolation == 0.5

@@ -554,7 +554,7 @@ def test_of_a_large_test_set_the_mistakes_are_kept_and_the_file_stays_small(tmp_
     ("spoil", "message"),
     [
         (lambda text: text[: len(text) // 2], "JSONDecodeError"),
-        (lambda text: text.replace('"format": 1', '"format": 99'), "format 99"),
+        (lambda text: text.replace('"format": 2', '"format": 99'), "format 99"),
         (lambda text: text.replace('"dataset": "up"', '"dataset": "down"'), "changed by hand"),
         (lambda text: text.replace('"runs"', '"rums"'), "KeyError"),
         (lambda text: text.replace('"num_items": 20', '"num_items": 99'), "packed numbers"),

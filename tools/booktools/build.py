@@ -62,7 +62,8 @@ def build(root: Path, *, names: list[str] | None = None, fresh: bool = False) ->
         fresh: forget every earlier run first.
 
     Returns:
-        Exit status: 0 only when there was no warning and every chapter kept to its budget.
+        Exit status: 0 only when there was no warning. A chapter that took twice its budget is
+        named and fails nothing: machines may be slow, or busy.
     """
     places = Places(root)
     pages = chapters(root, names)
@@ -79,7 +80,7 @@ def build(root: Path, *, names: list[str] | None = None, fresh: bool = False) ->
     over = over_budget(root, places.results, pages)
     print("\n".join(["", *cost_lines(root, places.results, pages), *over, ""]))
     print(f"The book is at {places.html / 'index.html'}")
-    return int(bool(over))
+    return 0
 
 
 def _forget_outdated(places: Places, *, everything: bool) -> None:
@@ -121,6 +122,9 @@ def _forget(places: Places, page: Page) -> None:
 
 
 def _announce(root: Path, waiting: list[Page], pages: list[Page]) -> None:
+    if not waiting:
+        print("Building the book: all chapters are up to date; half a minute for the pages.")
+        return
     budget = budgets(root)
     seconds = sum(budget.get(page.name, 0) for page in waiting)
     print(
@@ -133,7 +137,7 @@ def _announce(root: Path, waiting: list[Page], pages: list[Page]) -> None:
 def _run_jupyter_book(places: Places, names: list[str] | None) -> int:
     strict = [] if names else ["-W", "--keep-going"]
     run = "import sys; from jupyter_book.cli.main import main; sys.argv[0] = 'jupyter-book'; main()"
-    command = [sys.executable, "-c", run, "build", ".", *strict]
+    command = [sys.executable, "-c", run, "build", ".", "-q", *strict]
     environment = chapter_environment(places.results)
     environment[ONLY] = ",".join(names or [])
     return subprocess.run(command, cwd=places.root, env=environment).returncode

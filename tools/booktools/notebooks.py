@@ -53,12 +53,9 @@ def pointers(cells: list[Cell], name: str, position: int) -> str:
         if cell.kind == "code" and call.search(cell.source)
     ]
     if not recording:
-        return f"(printed by a cell of this notebook: `{name}`)"
-    before = [index for index in recording if index < position]
-    if not before:
-        return f"(printed by a cell below: `{name}`)"
-    last_code = max(i for i, cell in enumerate(cells[:position]) if cell.kind == "code")
-    return f"(printed by {'the' if before[-1] == last_code else 'a'} cell above: `{name}`)"
+        return f"`{name}` (printed by a cell of this notebook)"
+    is_above = any(index < position for index in recording)
+    return f"`{name}` (printed {'above' if is_above else 'below'})"
 
 
 def convert_cells(page: Page) -> list[Cell]:
