@@ -6,38 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from companion.exercises import EXERCISES, check
+from companion.exercises import check
 from companion.exercises.few_shot.checks import little_encoder, little_episode
 from companion.exercises.few_shot.mistakes import episodes, judge, printed
 from companion.fewshot import compute_prototypes, prototype_logits
 
 IDS = [f"few-shot-ex{number}" for number in range(1, 5)]
-MISTAKES = [
-    pytest.param(exercise_id, mistake, id=f"{exercise_id[-3:]}-{number}: {mistake.misconception}")
-    for exercise_id in IDS
-    for number, mistake in enumerate(EXERCISES.get(exercise_id).mistakes)
-]
-
-
-@pytest.mark.parametrize("exercise_id", IDS)
-def test_at_least_three_mistakes_are_recognised(exercise_id):
-    named = {mistake.misconception for mistake in EXERCISES.get(exercise_id).mistakes}
-    assert len(named - {None, "another kind of answer"}) >= 3
-
-
-@pytest.mark.parametrize(("exercise_id", "mistake"), MISTAKES)
-def test_mistake_is_named(exercise_id, mistake):
-    feedback = check(exercise_id, mistake.answer())
-    assert not feedback.passed
-    assert feedback.misconception == mistake.misconception
-    assert len(feedback.message) > 20
-
-
-@pytest.mark.parametrize("exercise_id", IDS)
-def test_no_answer_says_what_is_expected(exercise_id):
-    feedback = check(exercise_id)
-    assert not feedback.passed
-    assert EXERCISES.get(exercise_id).expects in feedback.message
 
 
 @pytest.mark.parametrize("answer", [1600, 1600.0, torch.tensor(1597)])
