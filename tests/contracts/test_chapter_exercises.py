@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,13 @@ def test_no_answer_says_what_is_expected(one):
     feedback = exercises.check(one.id)
     assert not feedback.passed
     assert one.expects in feedback.message
+
+
+@pytest.mark.parametrize("one", ALL, ids=lambda one: one.id)
+def test_there_are_as_many_hints_as_on_the_page(one):
+    text = (ROOT / "book" / f"{one.chapter}.md").read_text(encoding="utf-8")
+    stated = text.partition(f":label: {one.id}\n")[2].partition("\n````\n")[0]
+    assert 1 <= len(re.findall(r"```\{dropdown\} Hint \d\n", stated)) == len(one.hints) <= 3
 
 
 @pytest.mark.parametrize("one", ALL, ids=lambda one: one.id)
