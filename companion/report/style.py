@@ -37,7 +37,7 @@ _STRATEGY_STYLES = {
     "wise_ft": ("#999933", "h"),
     "l2_sp": ("#882255", "*"),
 }
-_SPARE_MARKERS = "<>dp8"
+_SPARE_MARKERS = "<>dp8H"
 _STYLE: Any = {
     "font.size": 10,
     "axes.spines.top": False,
