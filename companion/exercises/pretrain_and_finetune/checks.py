@@ -105,7 +105,9 @@ def check_ranks(answer: Any) -> Feedback:
         ("the head is among them", HEAD_NUMBERS, "the head was counted"),
     ):
         if found == [lora_numbers(rank) + surplus for rank in RANKS]:
-            return wrong(f"Too many by the same number at each rank: {told}.", misconception=misconception)
+            return wrong(
+                f"Too many by the same number at each rank: {told}.", misconception=misconception
+            )
     for with_a in (True, False):
         half = [lora_numbers(rank, with_a=with_a, with_b=not with_a) for rank in RANKS]
         if found == half:
@@ -190,7 +192,9 @@ def _judge(
     if near(found, plain):
         return wrong("The change is not in the weight.", misconception="the change left out")
     if near(found, plain + unscaled):
-        return wrong("The change enters as it is, without its scale.", misconception="scale left out")
+        return wrong(
+            "The change enters as it is, without its scale.", misconception="scale left out"
+        )
     if not near(low_rank(inputs), wanted):
         return wrong(
             "The layer that was given has changed: with the factors still beside it, it now "
