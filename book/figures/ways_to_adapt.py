@@ -1,7 +1,18 @@
 """Draws seven ways to adapt a pretrained network: what moves, how far, what is averaged."""
 
-from svg import BLUE, GREEN, INK, LINE, MUTED, ORANGE, PALE_BLUE, PALE_GREEN, PALE_GREY
-from svg import PALE_ORANGE, Canvas
+from svg import (
+    BLUE,
+    GREEN,
+    INK,
+    LINE,
+    MUTED,
+    ORANGE,
+    PALE_BLUE,
+    PALE_GREEN,
+    PALE_GREY,
+    PALE_ORANGE,
+    Canvas,
+)
 
 LAYERS, TALL, GAP, TOP, WIDE = 4, 30, 8, 96, 66
 FROZEN, TRAINED = (PALE_GREY, LINE), (PALE_ORANGE, ORANGE)

@@ -75,7 +75,7 @@ register(
         expects="a function of a low-rank layer that returns one plain layer",
         check=check_merge,
         hints=(
-            "Compare outputs before and after, on random inputs: what has changed, and by how much?",
+            "Compare outputs before and after, on random inputs: what has changed, by how much?",
             "Look at equation (LoRA): what stands before the product?",
             "What does the low-rank layer itself compute after the call?",
         ),

@@ -224,8 +224,9 @@ def _negatives() -> tuple[Tensor, Tensor]:
     """Return prepared digits in negative that seed 0 does not train on, and their labels."""
     digits = load_dataset("digits", labels_per_class=10, seed=0)
     taken = {*digits.train.ids, *(digits.val.ids if digits.val is not None else ())}
-    free = [row for row, name in enumerate(digits.pool.ids) if name not in taken]
-    rest = digits.pool.subset(free)
+    pool = digits.pool
+    assert pool is not None  # a bundled dataset has one
+    rest = pool.subset([row for row, name in enumerate(pool.ids) if name not in taken])
     return preprocess(1 - torch.as_tensor(rest.inputs)), torch.as_tensor(rest.labels)
 
 

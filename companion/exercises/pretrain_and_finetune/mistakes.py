@@ -27,7 +27,7 @@ def merge(*, scale: bool = True, in_place: bool = False, change: bool = True) ->
         with torch.no_grad():
             if change:
                 factor = low_rank.scale if scale else 1.0
-                layer.weight += factor * product.view_as(layer.weight)  # type: ignore[operator, arg-type]
+                layer.weight += factor * product.view_as(layer.weight)
         return layer
 
     return merged
