@@ -37,6 +37,7 @@ HEAD_NUMBERS = 1290
 TARGET_REACHED = 0.87
 LETTERS_KEPT = 0.93
 NUM_FACES = 2
+PIECE = 128
 
 
 # --- 1: how much optimizer state does LoRA save? ---
@@ -241,8 +242,10 @@ def check_kept_and_learned(answer: Any) -> Feedback:
         return found
     model = copy.deepcopy(model).cpu()
     with torch.no_grad():
-        reached = float((model(images).argmax(dim=1) == labels).double().mean())
-        logits = model.backbone(letters) @ weight.T + bias
+        answers = torch.cat([model(piece) for piece in images.split(PIECE)])
+        features = torch.cat([model.backbone(piece) for piece in letters.split(PIECE)])
+        reached = float((answers.argmax(dim=1) == labels).double().mean())
+        logits = features @ weight.T + bias
         kept = float((logits.argmax(dim=1) == names).double().mean())
     return _both(reached, kept, model.backbone)
 
