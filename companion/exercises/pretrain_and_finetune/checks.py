@@ -242,8 +242,8 @@ def check_kept_and_learned(answer: Any) -> Feedback:
         return found
     model = copy.deepcopy(model).cpu()
     with torch.no_grad():
-        answers = torch.cat([model(piece) for piece in images.split(PIECE)])
-        features = torch.cat([model.backbone(piece) for piece in letters.split(PIECE)])
+        answers = torch.cat([model(piece) for piece in torch.split(images, PIECE)])
+        features = torch.cat([model.backbone(piece) for piece in torch.split(letters, PIECE)])
         reached = float((answers.argmax(dim=1) == labels).double().mean())
         logits = features @ weight.T + bias
         kept = float((logits.argmax(dim=1) == names).double().mean())
