@@ -57,8 +57,8 @@ def check_trained(answer: Any) -> Feedback:
     }
     if value == NUM_TRAINED:
         return right("Three quarters of the network lie above this cut: the last layers are wide.")
-    if value in known:
-        misconception, message = known[value]
+    if int(value) == value and int(value) in known:
+        misconception, message = known[int(value)]
         return wrong(message, misconception=misconception)
     return wrong("Add up the three convolutions, the three batch norms and the head.")
 
@@ -157,7 +157,7 @@ def _train_(network: nn.Module) -> None:
         inputs = torch.randn(16, 4, generator=generator)
         labels = torch.randint(3, (16,), generator=generator)
         optimizer.zero_grad()
-        nn.functional.cross_entropy(network(inputs), labels).backward()
+        nn.functional.cross_entropy(network(inputs), labels).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
 
