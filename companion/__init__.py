@@ -63,6 +63,7 @@ _MODULES = (
     "transferability",
     "strategies",
     "training",
+    "exporting",
     "fewshot",
     "study",
     "report",
