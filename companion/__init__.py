@@ -63,6 +63,7 @@ _MODULES = (
     "transferability",
     "strategies",
     "training",
+    "optimisation",
     "exporting",
     "fewshot",
     "study",

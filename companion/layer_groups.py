@@ -40,7 +40,21 @@ _ADAPTER_MARKS = ("lora_A", "lora_B")
 
 
 def group_names(model: Model) -> tuple[str, ...]:
-    """Return the names of a model's layer groups, from the input to the head."""
+    """Return the names of a model's layer groups, from the input to the head.
+
+    Args:
+        model: a backbone with its head; a backbone alone has its own `group_names`.
+
+    Raises:
+        CompanionError: it is no `Model`.
+    """
+    if not isinstance(model, Model):
+        checks.fail(
+            "model",
+            got=f"a {type(model).__name__}",
+            expected="a Model, that is a backbone with its head",
+            do="of a backbone take `backbone.group_names`; of a result take `result.model`",
+        )
     return (*model.backbone.group_names, HEAD)
 
 

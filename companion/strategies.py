@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from companion import checks
+from companion.objectives.inputs import non_negative
 from companion.registry import STRATEGIES, StrategyCard
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Phase",
     "full",
     "gradual",
+    "l2_sp",
     "layer_decay",
     "lora",
     "lp_ft",
@@ -53,7 +55,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Adaptation:
-    """What a strategy does to a pretrained backbone and a new head.
+    r"""What a strategy does to a pretrained backbone and a new head.
 
     Attributes:
         name: the strategy's name.
@@ -62,6 +64,8 @@ class Adaptation:
         lora_rank: rank of LoRA factors put into the backbone; 0 for none.
         interpolation: for WiSE-FT, the weight of the last phase's result against the weights
             before that phase, in [0, 1]; `None` keeps the result as it is.
+        l2_sp: $(\alpha, \beta)$ of the penalty `objectives.l2_sp`, which then takes the place of
+            the recipe's weight decay; `None` for none.
     """
 
     name: str
@@ -69,6 +73,7 @@ class Adaptation:
     is_pretrained: bool = True
     lora_rank: int = 0
     interpolation: float | None = None
+    l2_sp: tuple[float, float] | None = None
 
 
 Planner = Callable[[Sequence[str]], Adaptation]
@@ -110,6 +115,7 @@ def plan(strategy: str | Adaptation, groups: Sequence[str]) -> Adaptation:
     if strategy.interpolation is not None:
         checks.fraction("interpolation", strategy.interpolation)
     checks.non_negative_int("lora_rank", strategy.lora_rank)
+    _check_penalty(strategy)
     for phase in strategy.phases:
         checks.finite_positive(f"share of phase {phase.name!r}", phase.share)
         for name, factor in phase.factors.items():
@@ -132,6 +138,28 @@ def plan(strategy: str | Adaptation, groups: Sequence[str]) -> Adaptation:
             do="make the plan from all layer groups, `(*backbone.group_names, 'head')`",
         )
     return strategy
+
+
+def _check_penalty(strategy: Adaptation) -> None:
+    """Refuse a pull that is no pair of weights, or that has no pretrained weights to pull to."""
+    if strategy.l2_sp is None:
+        return
+    if not isinstance(strategy.l2_sp, tuple) or len(strategy.l2_sp) != 2:
+        checks.fail(
+            "l2_sp",
+            got=repr(strategy.l2_sp),
+            expected="two numbers, (alpha, beta)",
+            do="write l2_sp=(0.1, 0.01)",
+        )
+    for name, weight in zip(("alpha", "beta"), strategy.l2_sp, strict=True):
+        non_negative(name, weight)
+    if not strategy.is_pretrained or strategy.lora_rank:
+        checks.fail(
+            f"plan of {strategy.name!r}",
+            got="L2-SP with random weights or LoRA",
+            expected="pretrained weights that are trained themselves",
+            do="leave l2_sp at None",
+        )
 
 
 def _everything(groups: Sequence[str]) -> dict[str, float]:
@@ -277,3 +305,28 @@ def wise_ft(groups: Sequence[str], *, interpolation: float = 0.5) -> Adaptation:
     """
     checks.fraction("interpolation", interpolation)
     return Adaptation("wise_ft", _probe_then_tune(groups), interpolation=interpolation)
+
+
+@register_strategy(
+    StrategyCard(
+        "l2_sp",
+        "L2-SP",
+        "full fine-tuning, pulled back towards the pretrained weights",
+        "li2018explicit",
+    )
+)
+def l2_sp(groups: Sequence[str], *, alpha: float = 0.1, beta: float = 0.01) -> Adaptation:
+    r"""Train all layers and pull the backbone to its pretrained weights, the head to zero.
+
+    The penalty takes the place of the recipe's weight decay, which pulls everything to zero. The
+    defaults are values to start from; choose alpha on val.
+
+    Args:
+        groups: names of the layer groups, from the input to the output.
+        alpha: $\alpha$, how strongly the backbone is pulled, at least 0.
+        beta: $\beta$, how strongly the head is pulled, at least 0.
+
+    Reference: li2018explicit, sec. 3
+    """
+    phase = Phase("fine-tune", 1.0, _everything(groups))
+    return Adaptation("l2_sp", (phase,), l2_sp=(alpha, beta))

@@ -5,7 +5,7 @@ from svg import BLUE, GREEN, INK, LINE, MUTED, ORANGE, PALE_BLUE, PALE_GREEN, PA
 from companion.strategies import Adaptation, Phase, plan
 
 GROUPS = ("stem", "layer1", "layer2", "layer3", "layer4", "head")
-LADDER = ("scratch", "probe", "full", "lp_ft", "gradual", "layer_decay", "lora", "wise_ft")
+LADDER = ("scratch", "probe", "full", "lp_ft", "gradual", "layer_decay", "lora", "wise_ft", "l2_sp")
 TITLES = {
     "scratch": "from scratch",
     "probe": "linear probe",
@@ -15,6 +15,7 @@ TITLES = {
     "layer_decay": "layer-wise decay",
     "lora": "LoRA",
     "wise_ft": "WiSE-FT",
+    "l2_sp": "L2-SP",
 }
 LEFT, TOP, CELL, ROW = 190, 84, 84, 26
 
@@ -54,10 +55,10 @@ def draw_strategy(canvas: Canvas, adaptation: Adaptation, top: float) -> float:
         for column, group in enumerate(GROUPS):
             draw_cell(canvas, adaptation, phase, group, LEFT + column * CELL, top)
         top += ROW
-    if adaptation.interpolation is not None:
-        canvas.text(
-            LEFT - 14, middle + 17, "then average both", size=12, colour=MUTED, anchor="end"
-        )
+    note = "then average both" if adaptation.interpolation is not None else ""
+    note = "pulled to its start" if adaptation.l2_sp is not None else note
+    if note:
+        canvas.text(LEFT - 14, middle + 17, note, size=12, colour=MUTED, anchor="end")
     return top + 12
 
 

@@ -6,8 +6,8 @@ correlation.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from companion import checks
 from companion.evaluation.intervals import (
@@ -23,6 +23,7 @@ __all__ = [
     "MIN_SOURCES",
     "Correlation",
     "Paired",
+    "compare_with_baseline",
     "holm",
     "paired_comparison",
     "spearman",
@@ -166,6 +167,45 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(values) - rank) * values[position]))
         corrected[position] = largest
     return corrected
+
+
+def compare_with_baseline(
+    values: Mapping[str, Sequence[float]], baseline: str, *, level: float = 0.95
+) -> dict[str, Paired]:
+    """Compare every condition of a table with one of them, corrected together.
+
+    Args:
+        values: scores by the condition's name, as fractions; each list one a seed, all in the same
+            order of seeds.
+        baseline: the condition that the others are compared with.
+        level: level of the intervals, as a fraction.
+
+    Returns:
+        The comparison of each other condition, in the order given. Those with fewer than five
+        pairs, or without any spread, have no p-value and take no part in the correction.
+
+    Raises:
+        CompanionError: no such baseline, nothing to compare it with, or lists that
+            `paired_comparison` refuses.
+
+    Example:
+        >>> scores = {"scratch": [0.1, 0.2, 0.1, 0.3, 0.2], "probe": [0.3, 0.5, 0.4, 0.5, 0.4]}
+        >>> compare_with_baseline(scores, "scratch")["probe"].claim
+        True
+
+    Reference: holm1979simple, sec. 3
+    """
+    checks.one_of("baseline", baseline, tuple(values))
+    others = [name for name in values if name != baseline]
+    checks.non_empty("values", others, do="pass the baseline and at least one other condition")
+    found = {
+        name: paired_comparison(values[name], values[baseline], level=level) for name in others
+    }
+    tested = {name: pair.p_value for name, pair in found.items() if pair.p_value is not None}
+    adjusted = dict(zip(tested, holm(list(tested.values())), strict=True))
+    return {
+        name: replace(pair, adjusted_p_value=adjusted.get(name)) for name, pair in found.items()
+    }
 
 
 def spearman(first: Sequence[float], second: Sequence[float]) -> Correlation:

@@ -10,6 +10,7 @@ from companion.report.numbers import (
     format_fraction,
     format_interval,
     format_mean,
+    format_paired,
     format_seconds,
 )
 from companion.report.recording import chapter, record
@@ -22,6 +23,7 @@ from companion.report.study_figures import (
 from companion.report.style import alt_text, figure_size, palette, strategy_colour
 from companion.report.tables import (
     Table,
+    comparison_table,
     effects_table,
     ledger_table,
     recorded_note,
@@ -36,6 +38,7 @@ __all__ = [
     "Table",
     "alt_text",
     "chapter",
+    "comparison_table",
     "effects_table",
     "figure_size",
     "format_bytes",
@@ -43,6 +46,7 @@ __all__ = [
     "format_fraction",
     "format_interval",
     "format_mean",
+    "format_paired",
     "format_seconds",
     "labels_from_scratch_equal",
     "ledger_table",

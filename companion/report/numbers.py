@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from companion.evaluation import Interval
+from companion.evaluation import Interval, Paired
 
 __all__ = [
     "format_bytes",
@@ -12,6 +12,7 @@ __all__ = [
     "format_fraction",
     "format_interval",
     "format_mean",
+    "format_paired",
     "format_seconds",
 ]
 
@@ -81,6 +82,30 @@ def format_mean(value: float, interval: Interval | None) -> str:
         '.931 [.92, .94]'
     """
     return f"{format_fraction(value)} {format_interval(interval)}".rstrip()
+
+
+def format_paired(paired: Paired, *, digits: int = 3) -> str:
+    """Return a difference in words: which way it goes, if that may be claimed, and how far.
+
+    "Higher" and "lower" are said only where the comparison claims a sign, after the correction of
+    its table if there is one; all else is "not told apart", or "no claim" where there are too few
+    pairs, or no spread, for a test.
+
+    Args:
+        paired: the comparison.
+        digits: digits after the point.
+
+    Example:
+        >>> format_paired(Paired(0.042, Interval(0.031, 0.053), 0.001, 5))
+        'higher, +.042 [.031, .053]'
+        >>> format_paired(Paired(-0.01, Interval(-0.03, 0.01), 0.2, 5))
+        'not told apart, -.010 [-.030, .010]'
+    """
+    word = "not told apart" if paired.interval else "no claim"
+    if paired.claim:
+        word = "higher" if paired.mean_difference > 0 else "lower"
+    difference = format_difference(paired.mean_difference, digits=digits)
+    return f"{word}, {difference} {format_interval(paired.interval, digits=digits)}".rstrip()
 
 
 def format_seconds(seconds: float) -> str:

@@ -35,8 +35,9 @@ _STRATEGY_STYLES = {
     "lora": (_OKABE_ITO["orange"], "P"),
     # The palette's yellow is too pale for lines on white; Paul Tol's olive stands in for it.
     "wise_ft": ("#999933", "h"),
+    "l2_sp": ("#882255", "*"),
 }
-_SPARE_MARKERS = "<>dp*8"
+_SPARE_MARKERS = "<>dp8H"
 _STYLE: Any = {
     "font.size": 10,
     "axes.spines.top": False,

@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from companion import checks
+from companion import checks, evaluation
 from companion.report.numbers import (
     format_difference,
     format_fraction,
     format_interval,
     format_mean,
+    format_paired,
     format_seconds,
 )
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Table",
+    "comparison_table",
     "effects_table",
     "ledger_table",
     "recorded_note",
@@ -197,6 +199,43 @@ def effects_table(study: Study, *, baseline: str = "scratch", caption: str = "")
     note = f"{note} {recorded_note(study)}".rstrip()
     title = f"Test {study.metric} minus that of {baseline}"
     return table(rows, caption=caption or title, note=note)
+
+
+def comparison_table(
+    values: Mapping[str, Sequence[float]],
+    baseline: str,
+    *,
+    caption: str,
+    row: str = "method",
+    score: str = "test accuracy",
+) -> Table:
+    """Return the mean of each condition and its difference to the baseline, in words.
+
+    Args:
+        values: scores by the condition's name, one a seed, all in the same order of seeds.
+        baseline: the condition that the others are compared with.
+        caption: what the table shows.
+        row: what the conditions are.
+        score: what the scores are.
+
+    Raises:
+        CompanionError: as `evaluation.compare_with_baseline`.
+    """
+    paired = evaluation.compare_with_baseline(values, baseline)
+    rows = [
+        {
+            row: name,
+            f"mean {score}": format_fraction(sum(scores) / len(scores)),
+            f"less {baseline}": format_paired(paired[name]) if name in paired else "baseline",
+        }
+        for name, scores in values.items()
+    ]
+    num_seeds = len(values[baseline])
+    note = (
+        f"Paired over {num_seeds} seeds, 95% t intervals; higher or lower is said only where it "
+        "holds after Holm's correction over this table."
+    )
+    return table(rows, caption=caption, note=note)
 
 
 def ledger_table(ledger: Ledger, *, caption: str = "What is trained") -> Table:

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from companion import checks, layer_groups, runtime
+from companion import checks, layer_groups, objectives, runtime
 from companion.batches import BatchSource
 from companion.heads import Model
 from companion.strategies import Adaptation, Phase
@@ -90,13 +90,15 @@ class Run:
     num_bad: int = 0
 
     def __post_init__(self) -> None:
-        """Divide the steps among the phases and choose the precision."""
+        """Divide the steps among the phases, choose the precision, remember the first weights."""
         total = self.recipe.num_steps(len(self.train))
         self.bounds = _phase_bounds(total, [phase.share for phase in self.adaptation.phases])
         self.device = self.processes.device
         self.precision = runtime.pick_precision(self.recipe.precision, self.device)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
         self.step = 0
+        pulled = self.adaptation.l2_sp is not None
+        self.start = objectives.starting_point(self.model.backbone) if pulled else {}
 
     def carry_out(self) -> None:
         """Train from where the run stands to its end.
@@ -153,14 +155,13 @@ class Run:
         every step.
         """
         members: dict[tuple[float, float], list[nn.Parameter]] = {}
-        for group in layer_groups.parameter_groups(
-            self.model, rates, weight_decay=self.recipe.weight_decay
-        ):
+        decay = self.recipe.weight_decay if self.adaptation.l2_sp is None else 0.0
+        for group in layer_groups.parameter_groups(self.model, rates, weight_decay=decay):
             key = group["lr"], group["weight_decay"]
             members.setdefault(key, []).extend(group["params"])
         groups = [
-            {"params": parameters, "lr": rate, "highest_lr": rate, "weight_decay": decay}
-            for (rate, decay), parameters in members.items()
+            {"params": parameters, "lr": rate, "highest_lr": rate, "weight_decay": weight}
+            for (rate, weight), parameters in members.items()
         ]
         return torch.optim.AdamW(groups, fused=self.device.type in ("cpu", "cuda") or None)
 

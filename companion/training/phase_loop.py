@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from companion import checks, layer_groups, runtime
+from companion import checks, layer_groups, objectives, runtime
 from companion.batches import Batch, BatchSource
 from companion.strategies import Phase
 from companion.training.features import compute_features
@@ -101,7 +101,7 @@ class PhaseLoop:
         for group in self.optimizer.param_groups:
             group["lr"] = group["highest_lr"] * factor
         self._seed_step()
-        loss = self._loss(indices, epoch)
+        loss = self._loss(indices, epoch) + self._penalty()
         value = self._shared(loss)
         if not math.isfinite(value):
             self._stop_at(value, indices, epoch)
@@ -160,6 +160,15 @@ class PhaseLoop:
         if run.item_weights is not None:
             losses = losses * run.item_weights[batch.labels]
         return losses
+
+    def _penalty(self) -> Tensor | float:
+        """Return the strategy's L2-SP penalty, 0 where it has none."""
+        run = self.run
+        if run.adaptation.l2_sp is None:
+            return 0.0
+        alpha, beta = run.adaptation.l2_sp
+        model = run.model
+        return objectives.l2_sp(model.backbone, run.start, model.head, alpha=alpha, beta=beta)
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         """Return the context of mixed precision, or one that does nothing."""
@@ -230,7 +239,7 @@ def split_order(order: Tensor, batch_size: int) -> tuple[Tensor, ...]:
     return batches
 
 
-def clip_gradients_(parameters: Sequence[nn.Parameter], max_norm: float) -> None:
+def clip_gradients_(parameters: Sequence[Tensor], max_norm: float) -> None:
     """Shorten the gradient of all parameters together to a length, if it is longer.
 
     As `torch.nn.utils.clip_grad_norm_`, but a gradient that is short enough is not touched:

@@ -18,6 +18,7 @@ ALL_STRATEGIES = STRATEGIES.names()  # of the package: `companion.strategies` re
 
 def test_every_registered_strategy_is_tested_here():
     known = {"scratch", "probe", "full", "lp_ft", "gradual", "layer_decay", "lora", "wise_ft"}
+    known.add("l2_sp")
     assert known <= set(ALL_STRATEGIES)
     assert set(ALL_STRATEGIES) <= set(STRATEGIES.names())
 
@@ -53,7 +54,7 @@ def _own_state(model: Model) -> dict[str, torch.Tensor]:
 
 def test_expected_groups_follow_from_plans(images):
     everything = {*images.backbone.group_names, "head"}
-    for strategy in ("scratch", "full", "lp_ft", "gradual", "layer_decay", "wise_ft"):
+    for strategy in ("scratch", "full", "lp_ft", "gradual", "layer_decay", "wise_ft", "l2_sp"):
         assert _moving_groups(_plan(images, strategy)) == everything
     for strategy in ("probe", "lora"):
         assert _moving_groups(_plan(images, strategy)) == {"head"}

@@ -700,3 +700,48 @@ def test_an_interval_holds_its_ends():
     assert 0.4 in interval
     assert 0.41 not in interval
     assert "0.3" not in interval
+
+
+def test_a_table_is_compared_with_its_baseline_and_corrected_together():
+    generator = np.random.default_rng(0)
+    values = {name: (shift + 0.1 * generator.random(8)).tolist() for name, shift in SHIFTS.items()}
+    found = evaluation.compare_with_baseline(values, "base")
+    assert list(found) == ["far", "near", "same"]
+    raw = [stats.ttest_rel(values[name], values["base"]).pvalue for name in ("far", "near")]
+    same = stats.ttest_rel(values["same"], values["base"]).pvalue
+    assert [found[n].p_value for n in found] == pytest.approx([*raw, same])
+    corrected = [pair.adjusted_p_value for pair in found.values()]
+    assert corrected == pytest.approx(slow_holm([*raw, same]))
+    assert found["far"].claim
+    assert found["far"].mean_difference == pytest.approx(
+        np.mean(values["far"]) - np.mean(values["base"])
+    )
+
+
+SHIFTS = {"far": 0.5, "base": 0.1, "near": 0.13, "same": 0.1}
+
+
+def test_a_condition_without_a_test_takes_no_part_in_the_correction():
+    base = [0.1, 0.2, 0.15, 0.3, 0.25]
+    values = {
+        "base": base,
+        "shifted": [x + 0.1 for x in base],
+        "other": [0.4, 0.3, 0.6, 0.5, 0.4],
+    }
+    found = evaluation.compare_with_baseline(values, "base")
+    assert found["shifted"].adjusted_p_value is None
+    assert not found["shifted"].claim
+    assert found["other"].adjusted_p_value == pytest.approx(found["other"].p_value)
+
+
+@pytest.mark.parametrize(
+    ("values", "baseline", "message"),
+    [
+        ({"a": [0.1], "b": [0.2]}, "c", "baseline: got 'c'"),
+        ({"a": [0.1]}, "a", "values: got"),
+        ({"a": [0.1], "b": [0.2, 0.3]}, "a", "scores to compare"),
+    ],
+)
+def test_tables_that_cannot_be_compared(values, baseline, message):
+    with pytest.raises(CompanionError, match=message):
+        evaluation.compare_with_baseline(values, baseline)

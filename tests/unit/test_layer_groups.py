@@ -20,6 +20,8 @@ def model(case) -> Model:
 
 def test_group_names_run_from_input_to_head(model):
     assert layer_groups.group_names(model) == (*model.backbone.group_names, "head")
+    with pytest.raises(CompanionError, match="model: got a Backbone; expected a Model"):
+        layer_groups.group_names(model.backbone)
     assert layer_groups.group_modules(model, "head") == [model.head]
 
 

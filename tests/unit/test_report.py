@@ -556,3 +556,31 @@ def test_a_chapter_asks_for_no_widgets():
         warnings.warn("IProgress not found. Please update jupyter and ipywidgets.", stacklevel=1)
         warnings.warn("something else", stacklevel=1)
     assert [str(w.message) for w in heard] == ["something else"]
+
+
+def test_a_comparison_table_says_in_words_what_holds():
+    base = [0.50, 0.52, 0.48, 0.51, 0.49]
+    values = {
+        "base": base,
+        "better": [0.70, 0.71, 0.69, 0.73, 0.68],
+        "worse": [0.30, 0.33, 0.28, 0.29, 0.31],
+        "alike": [0.51, 0.50, 0.50, 0.49, 0.51],
+        "shifted": [x + 0.01 for x in base],
+    }
+    shown = report.comparison_table(values, "base", caption="All", row="way", score="F1")
+    assert shown.header == ("way", "mean F1", "less base")
+    assert [row[:2] for row in shown.rows] == [
+        ("base", ".500"), ("better", ".702"), ("worse", ".302"), ("alike", ".502"),
+        ("shifted", ".510"),
+    ]  # fmt: skip
+    words = [row[2].partition(",")[0] for row in shown.rows]
+    assert words == ["baseline", "higher", "lower", "not told apart", "no claim"]
+    assert shown.rows[1][2].startswith("higher, +.202 [.")
+    assert "Paired over 5 seeds" in shown.note
+    with pytest.raises(CompanionError, match="baseline: got 'none'"):
+        report.comparison_table(values, "none", caption="All")
+
+
+def test_too_few_seeds_are_no_claim():
+    paired = evaluation.paired_comparison([0.9] * 3, [0.1, 0.2, 0.3])
+    assert report.format_paired(paired) == "no claim, +.700"

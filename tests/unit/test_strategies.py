@@ -10,6 +10,7 @@ from companion.strategies import (
     Adaptation,
     Phase,
     gradual,
+    l2_sp,
     layer_decay,
     lora,
     plan,
@@ -31,6 +32,7 @@ PLANS = {
     ],
     "layer_decay": [("fine-tune", 1.0, {"stem": 0.65**2, "layer1": 0.65, "head": 1.0})],
     "lora": [("lora", 1.0, dict.fromkeys(GROUPS, 3.0))],
+    "l2_sp": [("fine-tune", 1.0, ALL)],
     "wise_ft": [("probe", 0.5, {"head": 10.0}), ("fine-tune", 0.5, ALL)],
 }
 
@@ -50,12 +52,14 @@ def test_plan(name):
     assert found.is_pretrained is (name != "scratch")
     assert bool(found.lora_rank) is (name == "lora")
     assert (found.interpolation is not None) is (name == "wise_ft")
+    assert (found.l2_sp is not None) is (name == "l2_sp")
 
 
 def test_options_of_the_planners():
     assert layer_decay(GROUPS, decay=0.5).phases[0].factors["stem"] == 0.25
     assert lora(GROUPS, rank=3).lora_rank == 3
     assert wise_ft(GROUPS, interpolation=0.25).interpolation == 0.25
+    assert l2_sp(GROUPS, alpha=0.5, beta=0).l2_sp == (0.5, 0)
     assert len(gradual(GROUPS).phases) == 3
     for call, message in (
         (lambda: layer_decay(GROUPS, decay=2), "decay: got 2"),
@@ -98,3 +102,19 @@ def test_a_plan_that_never_trains_the_head_is_refused():
     ):
         plan(wise_ft(groups[:-1]), groups)
     assert plan(wise_ft(groups), groups).interpolation == 0.5
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"l2_sp": 0.1}, r"l2_sp: got 0.1; expected two numbers, \(alpha, beta\)"),
+        ({"l2_sp": (0.1,)}, r"l2_sp: got \(0.1,\)"),
+        ({"l2_sp": (-1, 0.1)}, "alpha: got -1"),
+        ({"l2_sp": (0.1, float("nan"))}, "beta: got nan"),
+        ({"l2_sp": (0.1, 0.1), "is_pretrained": False}, "L2-SP with random weights or LoRA"),
+        ({"l2_sp": (0.1, 0.1), "lora_rank": 2}, "L2-SP with random weights or LoRA"),
+    ],
+)
+def test_a_pull_that_cannot_be_is_refused(options, message):
+    with pytest.raises(CompanionError, match=message):
+        plan(Adaptation("own", (Phase("a", 1.0, ALL),), **options), GROUPS)

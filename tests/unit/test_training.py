@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import errno
 import math
@@ -12,10 +13,11 @@ import pytest
 import torch
 
 import companion
-from companion import layer_groups
+from companion import layer_groups, runtime
 from companion.batches import ImageAugment
 from companion.checks import CompanionError
-from companion.strategies import Adaptation, Phase
+from companion.heads import Model, build_head
+from companion.strategies import Adaptation, Phase, l2_sp
 from companion.training import (
     Evaluation,
     History,
@@ -26,7 +28,7 @@ from companion.training import (
     learning_rate_factor,
 )
 from companion.training.loop import _phase_bounds
-from companion.training.phase_loop import split_order
+from companion.training.phase_loop import PhaseLoop, split_order
 
 SHORT = Recipe(epochs=1, min_steps=12, batch_size=16)
 
@@ -239,6 +241,77 @@ def test_wise_ft_lies_between_its_probe_and_lp_ft(images):
     middle = averaged.backbone.encoder.conv1.weight
     assert torch.allclose(middle, (start + end) / 2, atol=1e-6)
     assert not torch.equal(middle, end)
+
+
+def test_l2_sp_trains_on_the_loss_with_its_penalty(images):
+    """Two full-batch steps by hand, with torch's AdamW and no decay, from the same start."""
+    splits = dataclasses.replace(images.splits, val=None)
+    recipe = Recipe(
+        epochs=1, min_steps=2, batch_size=len(splits.train), learning_rate=1e-2, weight_decay=0.5,
+        warmup_fraction=0.0, max_grad_norm=None, precision="no",
+    )  # fmt: skip
+    groups = (*images.backbone.group_names, "head")
+    pull = l2_sp(groups, alpha=3.0, beta=2.0)
+    found = fit(images.backbone, splits, strategy=pull, seed=0, recipe=recipe)
+    model = Model(
+        copy.deepcopy(images.backbone),
+        build_head(images.backbone.feature_dim, splits.train, seed=0),
+        splits.train.classes,
+    ).train()
+    start = [p.detach().clone() for p in model.backbone.parameters()]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, weight_decay=0.0)
+    source = model.backbone.prepare(splits.train)
+    for step, loss_found in enumerate(found.history.losses):
+        optimizer.param_groups[0]["lr"] = 1e-2 * learning_rate_factor(step, 2, warmup_fraction=0.0)
+        moved = sum(
+            (p - s).pow(2).sum() for p, s in zip(model.backbone.parameters(), start, strict=True)
+        )
+        size = sum(p.pow(2).sum() for p in model.head.parameters())
+        batch = source.batch(runtime.epoch_order(len(source), seed=0, epoch=step))
+        task = torch.nn.functional.cross_entropy(model(batch.inputs, batch.mask), batch.labels)
+        loss = task + 1.5 * moved + size
+        assert loss.item() == pytest.approx(loss_found, rel=1e-5)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    for mine, theirs in zip(model.parameters(), found.model.parameters(), strict=True):
+        assert torch.allclose(mine, theirs, atol=2e-5)
+
+
+def test_l2_sp_goes_on_from_a_checkpoint_with_its_first_start(images, tmp_path):
+    def run(steps: int, folder):
+        recipe = dataclasses.replace(SHORT, min_steps=24)
+        if steps == 24:
+            return fit(images.backbone, images.splits, strategy="l2_sp", recipe=recipe,
+                       checkpoint_dir=folder, checkpoint_every=8)  # fmt: skip
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            advance = PhaseLoop.advance
+
+            def stop_at(self):
+                if self.run.step == steps:
+                    raise KeyboardInterrupt
+                advance(self)
+
+            patch.setattr(PhaseLoop, "advance", stop_at)
+            return fit(images.backbone, images.splits, strategy="l2_sp", recipe=recipe,
+                       checkpoint_dir=folder, checkpoint_every=8)  # fmt: skip
+
+    whole = run(24, tmp_path / "whole").model.state_dict()
+    run(20, tmp_path / "broken")
+    resumed = run(24, tmp_path / "broken")
+    assert resumed.history.resumed_at == [16]
+    for name, value in resumed.model.state_dict().items():
+        assert torch.equal(value, whole[name]), name
+
+
+def test_a_strong_pull_keeps_the_backbone_near_its_start(images):
+    def distance(alpha: float) -> float:
+        pull = l2_sp((*images.backbone.group_names, "head"), alpha=alpha)
+        model = fit(images.backbone, images.splits, strategy=pull, seed=0, recipe=SHORT).model
+        pairs = zip(model.backbone.parameters(), images.backbone.parameters(), strict=True)
+        return sum(float((a - b).detach().square().sum()) for a, b in pairs)
+
+    assert distance(100.0) < 0.5 * distance(0.0)
 
 
 def test_history_round_trip():
