@@ -103,11 +103,13 @@ def notebooks(chapters: list[str]) -> list[str]:
 def second_run(chapters: list[str]) -> Step:
     """Return the step in which nbval runs the notebooks a second time, in fresh processes.
 
-    One after the other and in the environment of the book build, threads included: sums of floats
-    depend on the number of threads, and both runs have to give equal results.
+    In the environment of the book build, threads included: sums of floats depend on the number of
+    threads, and both runs have to give equal results. The seconds that the pages show are those of
+    the book build, which runs one chapter at a time; here two run side by side.
     """
     return pytest_step(
         "second run of the chapters",
+        *WORKERS,
         "--nbval-lax",
         "--nbval-current-env",
         "--nbval-cell-timeout=600",

@@ -21,6 +21,7 @@ from companion.report.study_figures import (
     plot_study,
 )
 from companion.report.style import alt_text, figure_size, palette, strategy_colour
+from companion.report.summaries import record_study
 from companion.report.tables import (
     Table,
     comparison_table,
@@ -57,6 +58,7 @@ __all__ = [
     "plot_reliability",
     "plot_study",
     "record",
+    "record_study",
     "recorded_note",
     "scores_table",
     "show_images",

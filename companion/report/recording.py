@@ -102,6 +102,35 @@ def record(name: str, value: Any, *, kind: str = "result", text: str | None = No
     Modifies: in a build, the chapter's results file.
     """
     checks.one_of("kind", kind, _KINDS)
+    _check_name(name)
+    plain = _plain(name, value)
+    if not os.environ.get("COMPANION_RESULTS"):
+        _show(name, plain if text is None else text)
+        return
+    _add(name, {"value": plain, "kind": kind})
+    _glue(name, plain if text is None else text)
+
+
+def record_entry(name: str, value: Any, *, kind: str = "result") -> None:
+    """Write an entry that no prose takes up to the results file; outside of a build, nothing.
+
+    Args:
+        name: as in `record`.
+        value: what JSON knows.
+        kind: as in `record`.
+
+    Raises:
+        CompanionError: as `record`.
+
+    Modifies: in a build, the chapter's results file.
+    """
+    _check_name(name)
+    if os.environ.get("COMPANION_RESULTS"):
+        _add(name, {"value": value, "kind": kind})
+
+
+def _check_name(name: object) -> None:
+    """Refuse a name that the prose could not call."""
     if not isinstance(name, str) or not _NAME.fullmatch(name) or name in (SECONDS, MEGABYTES):
         checks.fail(
             "name to record",
@@ -109,12 +138,6 @@ def record(name: str, value: Any, *, kind: str = "result", text: str | None = No
             expected="a letter, then letters, digits, _ and -",
             do="choose a name such as 'probe_accuracy'",
         )
-    plain = _plain(name, value)
-    if not os.environ.get("COMPANION_RESULTS"):
-        _show(name, plain if text is None else text)
-        return
-    _add(name, {"value": plain, "kind": kind})
-    _glue(name, plain if text is None else text)
 
 
 def _add(name: str, entry: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """Pages written from the code: each paper leads to functions, chapters and tests, and back."""
 
+import json
 import re
 from pathlib import Path
 
@@ -8,8 +9,8 @@ import pytest
 from booktools import generated
 from booktools.bibliography import read_works
 from booktools.docstrings import modules, public_names, split_sections
-from booktools.generated import api, cited_keys, papers, wrapped
-from booktools.layout import table_of_contents
+from booktools.generated import api, cited_keys, papers, part_studies, wrapped
+from booktools.layout import chapters, table_of_contents
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = public_names(ROOT)
@@ -75,6 +76,42 @@ def test_table_of_papers_on_the_small_book(mini_book):
         "| {cite:t}`hu2021lora` | – | [Does it build?](../vision/image-classification.md) | – |"
         in rows
     )
+
+
+def test_table_of_studies_on_the_small_book(mini_book):
+    page = mini_book / "results" / "vision" / "image-classification.json"
+    page.parent.mkdir(parents=True)
+    assert part_studies(mini_book, "book/vision/index", page.parents[1]) == (
+        "No study was run in this build."
+    )
+    line = {
+        "task": "digits | all", "labels": 5, "best": "probe", "best_score": ".9 [.8, 1.0]",
+        "baseline": "scratch", "baseline_score": ".5", "difference": "higher, +.4 [.3, .5]",
+        "conditions": 3, "seeds": 5, "live": False,
+    }  # fmt: skip
+    entries = {
+        "study_ladder_5": {"value": line, "kind": "result"},
+        "study_ladder_5_seconds": {"value": 0.0312, "kind": "cost"},
+        "study_other": {"value": line | {"live": True}, "kind": "result"},
+        "accuracy": {"value": 0.5, "kind": "result"},
+    }
+    page.write_text(json.dumps(entries))
+    rows = part_studies(mini_book, "book/vision/index", page.parents[1]).splitlines()
+    assert rows[2:] == [
+        "| [Does it build?](image-classification.md) | digits &#124; all | 5 | probe (of 3) | "
+        f".9 [.8, 1.0] | scratch | .5 | higher, +.4 [.3, .5] | {last} |"
+        for last in ("5, recorded | 0.031", "5 | –")
+    ]
+    assert part_studies(mini_book, "book/speech/index", page.parents[1]).startswith("No study")
+
+
+def test_every_part_with_chapters_opens_with_its_studies():
+    pages = [page for page in table_of_contents(ROOT) if page.docname.endswith("/index")]
+    parts = {page.docname.split("/")[1] for page in chapters(ROOT)}
+    opening = {
+        page.docname.split("/")[1] for page in pages if "```{generated} studies" in page.text
+    }
+    assert opening == parts
 
 
 def test_docstring_parts():

@@ -584,3 +584,67 @@ def test_a_comparison_table_says_in_words_what_holds():
 def test_too_few_seeds_are_no_claim():
     paired = evaluation.paired_comparison([0.9] * 3, [0.1, 0.2, 0.3])
     assert report.format_paired(paired) == "no claim, +.700"
+
+
+# --- one line a study --------------------------------------------------------------------------
+
+SCORES = {
+    "base": [0.50, 0.52, 0.48, 0.51, 0.49],
+    "best": [0.70, 0.71, 0.69, 0.73, 0.68],
+    "near": [0.51, 0.50, 0.50, 0.49, 0.51],
+}
+
+
+def test_a_study_by_condition_is_one_line(results):
+    report.chapter("foundations/why-transfer")
+    report.record_study(
+        "warm", SCORES, task="digits", baseline="base", labels=10, seconds={"best": 1.5}
+    )
+    entries = read(results, "foundations/why-transfer")
+    line = entries["study_warm"]["value"]
+    paired = evaluation.compare_with_baseline(SCORES, "base")["best"]
+    spread = evaluation.t_interval(SCORES["best"])
+    assert line["best_score"] == f".702 {report.format_interval(spread)}"
+    assert line["difference"] == report.format_paired(paired)
+    assert line["difference"].startswith("higher, +.202")
+    assert {key: line[key] for key in ("task", "labels", "best", "baseline", "seeds", "live")} == {
+        "task": "digits", "labels": 10, "best": "best", "baseline": "base", "seeds": 5,
+        "live": True,
+    }  # fmt: skip
+    assert entries["study_warm"]["kind"] == "result"
+    assert entries["study_warm_seconds"] == {"value": 1.5, "kind": "cost"}
+
+
+def test_a_baseline_may_be_the_best(results):
+    report.chapter("foundations/why-transfer")
+    report.record_study("x", SCORES, task="digits", baseline="best", labels="none")
+    line = read(results, "foundations/why-transfer")["study_x"]["value"]
+    assert (line["best"], line["difference"]) == ("best", "the baseline itself is best")
+
+
+def test_a_study_of_two_budgets_is_two_lines(results):
+    report.chapter("vision/image-classification")
+    made = made_study({("majority", 1): 0.9, ("scratch", 1): 0.3, ("probe", 1): 0.5,
+                       ("majority", 5): 0.9, ("scratch", 5): 0.7, ("probe", 5): 0.6})  # fmt: skip
+    report.record_study("ladder", dataclasses.replace(made, recorded="2026-01-01"), task="digits")
+    entries = read(results)
+    one, five = entries["study_ladder_1"]["value"], entries["study_ladder_5"]["value"]
+    assert (one["best"], one["conditions"], one["live"]) == ("probe", 2, False)
+    assert one["difference"] == report.format_paired(
+        next(e.paired for e in made.effects() if e.labels_per_class == 1)
+    )
+    assert (five["best"], five["difference"]) == ("scratch", "the baseline itself is best")
+    assert entries["study_ladder_1_seconds"] == {"value": 2.0, "kind": "result"}
+
+
+def test_studies_that_cannot_be_a_line(results):
+    report.chapter("vision/image-classification")
+    with pytest.raises(CompanionError, match="labels of study 'x': got None"):
+        report.record_study("x", SCORES, task="digits", baseline="base")
+    with pytest.raises(CompanionError, match="baseline: got 'none'"):
+        report.record_study("x", SCORES, task="digits", baseline="none", labels=1)
+    with pytest.raises(CompanionError, match="name to record"):
+        report.record_study("two words", SCORES, task="digits", baseline="base", labels=1)
+    made = made_study({("scratch", 1): 0.3, ("probe", 1): 0.5}, metric="cer")
+    with pytest.raises(CompanionError, match="metric of study 'x': got cer"):
+        report.record_study("x", made, task="speech")

@@ -58,6 +58,31 @@ def chapter_table(rows: list[tuple[str, dict[str, Any], Cost]]) -> str:
     return "\n".join([*lines, "", f"Measured by this build on {machine()}."])
 
 
+def study_table(rows: list[tuple[str, list[tuple[dict[str, Any], float | None]]]]) -> str:
+    """Return the table of a part's studies.
+
+    Args:
+        rows: for each chapter its link in Markdown and its studies with their seconds a run.
+    """
+    header = (
+        "Chapter", "Task", "Labels a class", "Best", "Its score", "Baseline", "Its score",
+        "Difference", "Seeds", "Seconds a run",
+    )  # fmt: skip
+    lines = [f"| {' | '.join(header)} |", "|---|---|---:|---|---|---|---|---|---:|---:|"]
+    for link, studies in rows:
+        for study, seconds in studies:
+            seeds = f"{study['seeds']}{'' if study['live'] else ', recorded'}"
+            cells = (
+                link, study["task"], study["labels"], f"{study['best']} (of {study['conditions']})",
+                study["best_score"], study["baseline"], study["baseline_score"],
+                study["difference"], seeds, "–" if seconds is None else f"{seconds:.2g}",
+            )  # fmt: skip
+            lines.append(f"| {' | '.join(str(cell).replace('|', '&#124;') for cell in cells)} |")
+    if len(lines) == 2:
+        return "No study was run in this build."
+    return "\n".join(lines)
+
+
 def recorded_mark(study: dict[str, Any], name: str) -> str:
     """Say that a study was recorded earlier: by which machine, how long, with which code."""
     facts = [f"on {study['recorded']}"] if study.get("recorded") else []

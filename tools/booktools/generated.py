@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
 
-from booktools.cards import chapter_table
+from booktools.cards import chapter_table, study_table
 from booktools.docstrings import (
     Name,
     Section,
@@ -20,7 +20,7 @@ from booktools.docstrings import (
 )
 from booktools.layout import Page, chapters, table_of_contents
 from booktools.public_address import address, launch_sentence
-from booktools.results import cost
+from booktools.results import cost, studies
 
 Part = Callable[[Path, str, Path], str]
 CITED = re.compile(r"\{cite(?::[a-z]+)?\}`([^`]+)`")
@@ -203,6 +203,15 @@ def chapter_list(root: Path, docname: str, results: Path) -> str:
     return chapter_table(rows)
 
 
+def part_studies(root: Path, docname: str, results: Path) -> str:
+    """Return the table of the studies of all chapters beside a page."""
+    part = docname.rpartition("/")[0]
+    pages = [page for page in chapters(root) if page.docname.rpartition("/")[0] == part]
+    return study_table(
+        [(_page_link(page, docname), studies(page.results(results))) for page in pages]
+    )
+
+
 def launch(root: Path, docname: str, results: Path) -> str:
     """Return the sentence on how chapters are opened as notebooks."""
     return launch_sentence(address(root))
@@ -213,4 +222,5 @@ PARTS: dict[str, Part] = {
     "papers": papers,
     "chapters": chapter_list,
     "launch": launch,
+    "studies": part_studies,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -17,7 +18,7 @@ COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def rehearse(root: Path, names: list[str] | None = None) -> int:
-    """Run each chapter with COMPANION_SCALE=rehearsal in a process of its own.
+    """Run each chapter with COMPANION_SCALE=rehearsal in a process of its own, two at a time.
 
     Args:
         root: the repository.
@@ -31,14 +32,19 @@ def rehearse(root: Path, names: list[str] | None = None) -> int:
         print("_toc.yml lists no chapter with cells: nothing was rehearsed")
         return 1
     failed = []
-    for page in pages:
+
+    def timed(page: Page) -> tuple[str, float]:
         start = time.monotonic()
         error = run_chapter(page, root / "_build" / "results-rehearsal")
-        seconds = time.monotonic() - start
-        print(f"{page.name}: {'FAILED' if error else 'rehearsed'} in {seconds:.1f} s", flush=True)
-        if error:
-            print(error)
-            failed.append(page.name)
+        return error, time.monotonic() - start
+
+    with ThreadPoolExecutor(max_workers=2) as workers:
+        for page, (error, seconds) in zip(pages, workers.map(timed, pages), strict=True):
+            word = "FAILED" if error else "rehearsed"
+            print(f"{page.name}: {word} in {seconds:.1f} s", flush=True)
+            if error:
+                print(error)
+                failed.append(page.name)
     print(f"{len(pages) - len(failed)} of {len(pages)} chapters rehearsed")
     return int(bool(failed))
 

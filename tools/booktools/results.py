@@ -12,6 +12,7 @@ from booktools.layout import Page
 
 SECONDS = "chapter_seconds"
 MEGABYTES = "chapter_peak_megabytes"
+STUDY = "study_"
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,16 @@ def cost(path: Path) -> Cost:
     """Return what the run that wrote this results file took."""
     entries = read(path)
     return Cost(*(_number(entries.get(name, {}).get("value")) for name in (SECONDS, MEGABYTES)))
+
+
+def studies(path: Path) -> list[tuple[dict[str, Any], float | None]]:
+    """Return the lines that `companion.report.record_study` left, each with its seconds a run."""
+    entries = read(path)
+    return [
+        (entry["value"], _number(entries.get(f"{name}_seconds", {}).get("value")))
+        for name, entry in entries.items()
+        if name.startswith(STUDY) and isinstance(entry.get("value"), dict)
+    ]
 
 
 def _number(value: Any) -> float | None:
