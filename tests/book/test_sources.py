@@ -38,7 +38,9 @@ def test_budgets_cover_the_chapters_and_fit():
 
 
 def links(page) -> list[tuple[bool, str]]:
-    text = re.sub(r"^(`{3,}|~{3,})(?!\{).*?^\1`*$", "", page.body, flags=re.M | re.S)
+    """Return what a page links to, and whether it is a picture; code is no prose."""
+    fence = r"^(`{3,}|~{3,})(?!\{(?!code-cell)).*?^\1`*$"
+    text = re.sub(fence, "", page.body, flags=re.M | re.S)
     found = [(bool(mark), target) for mark, target in LINK.findall(re.sub(r"`[^`\n]+`", "", text))]
     pictures = [d for d in directives(page.body.splitlines()) if d.name in ("figure", "image")]
     return found + [(True, picture.argument) for picture in pictures]
