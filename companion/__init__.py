@@ -64,6 +64,7 @@ _MODULES = (
     "strategies",
     "training",
     "optimisation",
+    "exporting",
     "fewshot",
     "study",
     "report",

@@ -151,6 +151,7 @@ def test_the_public_names_are_these():
         "RankCorrelation",
         "h_score",
         "leep",
+        "linear_cka",
         "log_me",
         "proxy_a_distance",
         "rank_correlation",
