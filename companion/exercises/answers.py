@@ -11,6 +11,7 @@ import numbers
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -183,7 +184,12 @@ def as_tensor(answer: object, *, shape: Sequence[int | None], what: str = "") ->
     what = what or f"a tensor of shape ({sizes})"
     if not isinstance(answer, Tensor) and not hasattr(answer, "__array__"):
         raise WrongKind(what, answer)
-    tensor = torch.as_tensor(cast("Any", answer))
+    try:
+        # torch refuses arrays that run backwards, and those of words or objects.
+        whole = answer if isinstance(answer, Tensor) else np.array(answer, order="C")
+        tensor = torch.as_tensor(whole)
+    except TypeError:
+        raise WrongKind(what, answer) from None
     fits = [size is None or size == own for size, own in zip(shape, tensor.shape, strict=False)]
     if len(tensor.shape) != len(shape) or not all(fits):
         raise WrongKind(what, tensor)

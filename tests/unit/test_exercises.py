@@ -277,6 +277,7 @@ def test_answers_are_read_in_several_forms():
     assert as_choice(" Probe ", ["probe", "full"]) == "probe"
     assert as_mapping({"a": 1}, ["a"]) == {"a": 1}
     assert as_tensor(np.ones((2, 3)), shape=(2, None)).shape == (2, 3)
+    assert as_tensor(np.arange(3)[::-1], shape=(3,)).tolist() == [2, 1, 0]
     assert as_fraction(1) == 1.0
 
 
@@ -292,6 +293,7 @@ def test_answers_are_read_in_several_forms():
         (lambda: as_mapping({"a": 1}, ["b"]), r"missing \['b'\], surplus \['a'\]"),
         (lambda: as_tensor(torch.zeros(3), shape=(2,)), r"shape \(2\), got a tensor of shape \(3,"),
         (lambda: as_tensor(torch.zeros(2, 2), shape=(2,)), "got a tensor of shape"),
+        (lambda: as_tensor(np.array(["a", "b"]), shape=(2,)), "got an object of type ndarray"),
         (lambda: as_model(nn.Linear(1, 1)), "a model, or the result"),
     ],
 )

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -194,8 +193,6 @@ def check_first_level(answer: Any) -> Feedback:
     from sklearn.datasets import load_breast_cancer
 
     labels = torch.as_tensor(load_breast_cancer().target)
-    if not isinstance(answer, Tensor) and hasattr(answer, "__array__"):
-        answer = np.ascontiguousarray(answer)  # torch refuses views that run backwards
     what = "an array with one row a tumour and two columns: tree, linear"
     found = as_tensor(answer, shape=(len(labels), 2), what=what).detach().double()
     if not bool(((found >= 0) & (found <= 1)).all()):
