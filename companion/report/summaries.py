@@ -75,14 +75,19 @@ def _record_budgets(name: str, study: Study, task: str, baseline: str) -> None:
         )
     effects = {(e.strategy, e.labels_per_class): e.paired for e in study.effects(baseline)}
     for budget in study.labels_per_class:
-        rows = [row for row in study.rows() if row.labels_per_class == budget]
-        tested = [r for r in rows if r.strategy == baseline or (r.strategy, budget) in effects]
-        values = {row.strategy: list(row.values.values()) for row in tested}
-        told = {n: format_paired(effects[n, budget]) for n in values if (n, budget) in effects}
-        seconds = {row.strategy: row.seconds for row in tested}
+        names = [n for n in study.strategies if n == baseline or (n, budget) in effects]
+        values = {n: list(study.values(n, budget).values()) for n in names}
+        told = {n: format_paired(effects[n, budget]) for n in names if (n, budget) in effects}
         shown = "all" if budget is None else budget
+        seconds = {n: _seconds(study, n, budget) for n in names}
         live = study.recorded is None
         _record_line(f"{name}_{shown}", values, told, task, baseline, shown, seconds, live=live)
+
+
+def _seconds(study: Study, strategy: str, budget: int | None) -> float:
+    """Return the mean seconds of a strategy's runs at one budget."""
+    runs = [r for r in study.runs if (r.strategy, r.labels_per_class) == (strategy, budget)]
+    return sum(run.seconds for run in runs) / len(runs)
 
 
 def _record_line(
