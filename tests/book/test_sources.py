@@ -46,6 +46,12 @@ def links(page) -> list[tuple[bool, str]]:
     return found + [(True, picture.argument) for picture in pictures]
 
 
+def test_a_label_is_given_once_in_the_book():
+    given = Labels(PAGES).given
+    assert {label: pages for label, pages in given.items() if len(pages) > 1} == {}
+    assert len(given) > 100
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page):
     labels = Labels(PAGES)

@@ -53,6 +53,7 @@ class Labels:
         self.targets: dict[str, Target] = {}
         self.titles: dict[str, str] = {}
         self.pages: dict[str, Page] = {}
+        self.given: dict[str, list[str]] = {}  # the pages on which a label is given
         for page in pages:
             self.pages[page.docname] = page
             _Collector(self, page).collect(page.body.splitlines())
@@ -75,6 +76,7 @@ class _Collector:
         if kind != "section":
             number = self.counts[kind] = self.counts.get(kind, 0) + 1
         if label:
+            self.labels.given.setdefault(label, []).append(self.page.name)
             self.labels.targets[label] = Target(self.page, kind, number, title)
 
     def collect(self, lines: list[str]) -> None:
