@@ -98,8 +98,8 @@ def test_table_of_studies_on_the_small_book(mini_book):
     page.write_text(json.dumps(entries))
     rows = part_studies(mini_book, "book/vision/index", page.parents[1]).splitlines()
     assert rows[2:] == [
-        "| [Does it build?](image-classification.md) | digits &#124; all | 5 | probe (of 3) | "
-        f".9 [.8, 1.0] | scratch | .5 | higher, +.4 [.3, .5] | {last} |"
+        "| [image classification](image-classification.md): digits &#124; all | 5 | "
+        f"probe (of 3): .9 [.8, 1.0] | scratch: .5 | higher, +.4 [.3, .5] | {last} |"
         for last in ("5, recorded | 0.031", "5 | –")
     ]
     assert part_studies(mini_book, "book/speech/index", page.parents[1]).startswith("No study")

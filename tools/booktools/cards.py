@@ -64,19 +64,19 @@ def study_table(rows: list[tuple[str, list[tuple[dict[str, Any], float | None]]]
     Args:
         rows: for each chapter its link in Markdown and its studies with their seconds a run.
     """
-    header = (
-        "Chapter", "Task", "Labels a class", "Best", "Its score", "Baseline", "Its score",
-        "Difference", "Seeds", "Seconds a run",
-    )  # fmt: skip
-    lines = [f"| {' | '.join(header)} |", "|---|---|---:|---|---|---|---|---|---:|---:|"]
+    header = ("Task", "Labels a class", "Best", "Baseline", "Difference", "Seeds", "Seconds a run")
+    lines = [f"| {' | '.join(header)} |", "|---|---:|---|---|---|---:|---:|"]
     for link, studies in rows:
         for study, seconds in studies:
-            seeds = f"{study['seeds']}{'' if study['live'] else ', recorded'}"
             cells = (
-                link, study["task"], study["labels"], f"{study['best']} (of {study['conditions']})",
-                study["best_score"], study["baseline"], study["baseline_score"],
-                study["difference"], seeds, "–" if seconds is None else f"{seconds:.2g}",
-            )  # fmt: skip
+                f"{link}: {study['task']}",
+                study["labels"],
+                f"{study['best']} (of {study['conditions']}): {study['best_score']}",
+                f"{study['baseline']}: {study['baseline_score']}",
+                study["difference"],
+                f"{study['seeds']}{'' if study['live'] else ', recorded'}",
+                "–" if seconds is None else f"{seconds:.2g}",
+            )
             lines.append(f"| {' | '.join(str(cell).replace('|', '&#124;') for cell in cells)} |")
     if len(lines) == 2:
         return "No study was run in this build."

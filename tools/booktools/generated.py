@@ -168,6 +168,12 @@ def _page_link(page: Page, docname: str) -> str:
     return f"[{title[1] if title else page.stem}]({target})"
 
 
+def _stem_link(page: Page, docname: str) -> str:
+    """Return a link to a page by the name of its file, in words: shorter than its title."""
+    link = _page_link(page, docname)
+    return f"[{page.stem.replace('-', ' ')}]{link[link.rindex('(') :]}"
+
+
 def test_sources(root: Path) -> dict[str, set[str]]:
     """Return for each test file the identifiers that its code uses."""
     return {
@@ -208,7 +214,7 @@ def part_studies(root: Path, docname: str, results: Path) -> str:
     part = docname.rpartition("/")[0]
     pages = [page for page in chapters(root) if page.docname.rpartition("/")[0] == part]
     return study_table(
-        [(_page_link(page, docname), studies(page.results(results))) for page in pages]
+        [(_stem_link(page, docname), studies(page.results(results))) for page in pages]
     )
 
 
