@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import importlib
 import json
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -111,6 +112,10 @@ def export_onnx(
     checks.instance("model", model, Model)
     checks.instance("inputs", inputs, Tensor)
     checks.finite_positive("tolerance", tolerance)
+    if not isinstance(path, (str, Path)) or Path(path).suffix != ".onnx":
+        checks.fail(
+            "path", got=repr(path), expected="a file name that ends in .onnx", do="name one"
+        )
     if inputs.dim() < 2 or len(inputs) < 2 or inputs.dtype != torch.float32:
         checks.fail(
             "inputs",
@@ -120,8 +125,8 @@ def export_onnx(
         )
     for name in ("onnx", "onnxscript", "onnxruntime"):
         _library(name)
-    network = _Deployed(copy.deepcopy(model).cpu(), preprocess).eval()
-    facts = dict(notes or {}) | {
+    network = _Deployed(copy.deepcopy(model), copy.deepcopy(preprocess)).cpu().eval()
+    facts = {
         "format": FORMAT,
         "backbone": model.backbone.name,
         "classes": json.dumps(model.classes),
@@ -129,6 +134,7 @@ def export_onnx(
         "input_shape": json.dumps(list(inputs.shape[1:])),
         "opset": str(OPSET),
     }
+    facts |= _checked_notes(notes or {}, reserved=facts)
     content = _graph(network, inputs.cpu(), facts)
     _check_equal(network, content, inputs.cpu(), tolerance)
     return load_onnx(runtime.atomic_write(path, content))
@@ -148,22 +154,40 @@ def load_onnx(path: str | Path) -> OnnxModel:
             missing.
     """
     path = checks.existing_file("ONNX model", path)
-    session, facts = None, {}
+    session, facts, classes = None, {}, None
     try:
         session = _session(path.read_bytes())
         facts = dict(session.get_modelmeta().custom_metadata_map)
+        classes = json.loads(facts.get("classes", "null"))
     except checks.CompanionError:
         raise
     except Exception as error:  # onnxruntime has a class of its own for each way to fail
         facts["format"] = f"onnxruntime says {_first_line(error)}"
-    if facts.get("format") != FORMAT:
+    if (
+        facts.get("format") != FORMAT
+        or not {"inputs", "input_shape"} <= facts.keys()
+        or not classes
+    ):
         checks.fail(
             f"ONNX model {path}",
             got=f"the format {facts.get('format')!r}",
             expected=f"a file that `export_onnx` wrote ({FORMAT})",
             do="export the model again",
         )
-    return OnnxModel(path, tuple(json.loads(facts["classes"])), facts, session)
+    return OnnxModel(path, tuple(classes), facts, session)
+
+
+def _checked_notes(notes: Mapping[str, str], *, reserved: Mapping[str, str]) -> dict[str, str]:
+    """Return notes that a file can keep beside its own facts."""
+    for key, value in notes.items():
+        if not isinstance(key, str) or not isinstance(value, str) or key in reserved:
+            checks.fail(
+                "notes",
+                got=f"{key!r}: {value!r:.60}",
+                expected=f"text by names other than {', '.join(reserved)}",
+                do="write str(value), or choose another name",
+            )
+    return dict(notes)
 
 
 class _Deployed(nn.Module):
@@ -238,17 +262,21 @@ def _check_equal(network: _Deployed, content: bytes, inputs: Tensor, tolerance: 
         CompanionError: they differ by more than the tolerance, a logit is not finite, or the graph
             does not run.
     """
-    session = _session(content)
     for items in (inputs[:1], inputs):
         with torch.no_grad():
             expected = network(items)
         try:
+            session = _session(content)
             difference = float((_run(session, items) - expected).abs().max())
+        except checks.CompanionError:
+            raise
         except Exception as error:  # onnxruntime has a class of its own for each way to fail
             got = f"a graph that onnxruntime cannot run on {len(items)}: {_first_line(error)}"
         else:
             got = f"logits that differ by {difference:.2g} from the model's, batch {len(items)}"
-            if difference <= tolerance * max(1.0, float(expected.abs().max())):
+            if math.isfinite(difference) and difference <= tolerance * max(
+                1.0, float(expected.abs().max())
+            ):
                 continue
         checks.fail(
             "export",

@@ -49,8 +49,9 @@ def minimise_(
         The loss before each step.
 
     Raises:
-        CompanionError: options out of range, nothing to train, or a loss that is no scalar, has no
-            gradient, or is not finite; the step is named.
+        CompanionError: options out of range, nothing to train, a loss that is no scalar, has no
+            gradient or does not depend on the parameters, or a loss or gradient that is not
+            finite; the step is named.
 
     Modifies: `parameters`.
 
@@ -62,8 +63,7 @@ def minimise_(
     checks.fraction("warmup_fraction", warmup_fraction)
     if max_grad_norm is not None:
         checks.finite_positive("max_grad_norm", max_grad_norm)
-    trained = [parameter for parameter in parameters if parameter.requires_grad]
-    checks.non_empty("parameters", trained, do="pass those that require a gradient")
+    trained = _trained(parameters)
     fused = all(parameter.device.type in ("cpu", "cuda") for parameter in trained)
     optimizer = torch.optim.AdamW(trained, lr=rate, weight_decay=decay, fused=fused or None)
     losses: list[float] = []
@@ -74,11 +74,48 @@ def minimise_(
         losses.append(_check_loss(value, step))
         optimizer.zero_grad()
         value.backward()  # type: ignore[no-untyped-call]
+        _check_gradients(trained, step)
         if max_grad_norm is not None:
             clip_gradients_(trained, max_grad_norm)
         optimizer.step()
     optimizer.zero_grad()
     return losses
+
+
+def _trained(parameters: Iterable[Tensor]) -> list[Tensor]:
+    """Return the parameters that require a gradient, each once: a tied weight comes twice."""
+    given = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    for parameter in given:
+        checks.instance("parameters", parameter, Tensor)
+    trained = list({id(p): p for p in given if p.requires_grad}.values())
+    checks.non_empty("parameters", trained, do="pass those that require a gradient")
+    if not all(parameter.is_leaf for parameter in trained):
+        checks.fail(
+            "parameters",
+            got="a tensor that was computed",
+            expected="parameters themselves",
+            do="pass module.parameters()",
+        )
+    return trained
+
+
+def _check_gradients(trained: list[Tensor], step: int) -> None:
+    """Stop before a step that would change nothing, or make the parameters not finite."""
+    gradients = [parameter.grad for parameter in trained if parameter.grad is not None]
+    if not gradients:
+        checks.fail(
+            f"loss at step {step}",
+            got="a loss that none of the parameters takes part in",
+            expected="a scalar tensor that depends on the parameters",
+            do="pass the parameters that the loss uses",
+        )
+    if not math.isfinite(torch.stack(torch._foreach_norm(gradients)).sum().item()):
+        checks.fail(
+            f"gradient at step {step}",
+            got="a value that is not finite",
+            expected="finite numbers",
+            do="look for a root or a logarithm at 0, or lower the learning rate",
+        )
 
 
 def _check_loss(value: object, step: int) -> float:

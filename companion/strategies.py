@@ -329,4 +329,5 @@ def l2_sp(groups: Sequence[str], *, alpha: float = 0.1, beta: float = 0.01) -> A
     Reference: li2018explicit, sec. 3
     """
     phase = Phase("fine-tune", 1.0, _everything(groups))
-    return Adaptation("l2_sp", (phase,), l2_sp=(alpha, beta))
+    weights = non_negative("alpha", alpha), non_negative("beta", beta)
+    return Adaptation("l2_sp", (phase,), l2_sp=weights)

@@ -195,7 +195,14 @@ def compare_with_baseline(
 
     Reference: holm1979simple, sec. 3
     """
+    checks.instance("values", values, Mapping)
     checks.one_of("baseline", baseline, tuple(values))
+    for name, scores in values.items():
+        check_same_length(
+            f"scores of {baseline!r} and {name!r}",
+            finite(f"scores of {baseline!r}", values[baseline], smallest=1),
+            finite(f"scores of {name!r}", scores, smallest=1),
+        )
     others = [name for name in values if name != baseline]
     checks.non_empty("values", others, do="pass the baseline and at least one other condition")
     found = {

@@ -101,6 +101,8 @@ def format_paired(paired: Paired, *, digits: int = 3) -> str:
         >>> format_paired(Paired(-0.01, Interval(-0.03, 0.01), 0.2, 5))
         'not told apart, -.010 [-.030, .010]'
     """
+    while paired.claim and digits < 6 and abs(paired.mean_difference) < 0.5 * 10**-digits:
+        digits += 1  # a claim of .000 says nothing
     word = "not told apart" if paired.interval else "no claim"
     if paired.claim:
         word = "higher" if paired.mean_difference > 0 else "lower"

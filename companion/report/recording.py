@@ -125,6 +125,15 @@ def record_entry(name: str, value: Any, *, kind: str = "result") -> None:
     Modifies: in a build, the chapter's results file.
     """
     _check_name(name)
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        checks.fail(
+            f"value of {name!r}",
+            got=f"{value!r:.60}",
+            expected="plain, finite values that JSON knows",
+            do="convert numbers with int(...) or float(...)",
+        )
     if os.environ.get("COMPANION_RESULTS"):
         _add(name, {"value": value, "kind": kind})
 
@@ -150,7 +159,7 @@ def _add(name: str, entry: dict[str, Any]) -> None:
             do="name the chapter in its first cell",
         )
     before = _results.entries.get(name)
-    if before is not None and before != entry and entry["kind"] == "result":
+    if before not in (None, entry) and "result" in (before["kind"], entry["kind"]):
         checks.fail(
             f"record {name!r}",
             got=f"{entry['value']!r} after {before['value']!r}",

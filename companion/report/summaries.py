@@ -44,24 +44,53 @@ def record_study(
             own.
 
     Raises:
-        CompanionError: a name that cannot be recorded, a budget that is missing, scores that
-            `evaluation.compare_with_baseline` refuses, or a study of which lower is better.
+        CompanionError: a name that cannot be recorded, a budget that is missing or no number, no
+            scores, scores that `evaluation.compare_with_baseline` refuses, seconds of an unknown
+            condition, or a study that is unfinished or of which lower is better.
 
     Modifies: in a build, the chapter's results file.
     """
     if isinstance(scores, Mapping):
-        if labels is None:
-            checks.fail(
-                f"labels of study {name!r}",
-                got=None,
-                expected="a number of labels a class, or words",
-                do='pass labels=10, or labels="none"',
+        labels = _check_labels(name, labels)
+        seconds = {
+            checks.one_of(f"seconds of study {name!r}", key, tuple(scores)): checks.finite_positive(
+                f"seconds of {key!r}", value
             )
+            for key, value in (seconds or {}).items()
+        }
         paired = evaluation.compare_with_baseline(scores, baseline)
         told = {condition: format_paired(pair) for condition, pair in paired.items()}
-        _record_line(name, scores, told, task, baseline, labels, dict(seconds or {}), live=True)
+        _record_line(name, scores, told, task, baseline, labels, seconds, live=True)
         return
+    if not hasattr(scores, "effects"):
+        checks.fail(
+            f"scores of study {name!r}",
+            got=f"a {type(scores).__name__}",
+            expected="a study, or scores by the condition's name",
+            do="pass what `companion.compare` returned, or a dictionary",
+        )
+    if not scores.is_complete:
+        checks.fail(
+            f"study {name!r}",
+            got=f"{len(scores.runs)} finished runs",
+            expected="every run that was asked for",
+            do="let the study finish",
+        )
     _record_budgets(name, scores, task, baseline)
+
+
+def _check_labels(name: str, labels: object) -> int | str:
+    """Return a budget that a table can show."""
+    if isinstance(labels, str) and labels:
+        return labels
+    if labels is None:
+        checks.fail(
+            f"labels of study {name!r}",
+            got=None,
+            expected="a number of labels a class, or words",
+            do='pass labels=10, or labels="none"',
+        )
+    return checks.positive_int(f"labels of study {name!r}", labels)
 
 
 def _record_budgets(name: str, study: Study, task: str, baseline: str) -> None:

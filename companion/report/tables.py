@@ -235,6 +235,8 @@ def comparison_table(
         f"Paired over {num_seeds} seeds, 95% t intervals; higher or lower is said only where it "
         "holds after Holm's correction over this table."
     )
+    if num_seeds < evaluation.MIN_SEEDS:
+        note = f"Runs a condition: {num_seeds}, too few for an interval or a claim."
     return table(rows, caption=caption, note=note)
 
 

@@ -53,7 +53,7 @@ def linear_cka(first: Values, second: Values) -> float:
     else:
         own, other = one.T @ one, two.T @ two
         cross = float(((two.T @ one) ** 2).sum())
-    return float(cross / (np.linalg.norm(own) * np.linalg.norm(other)))
+    return min(1.0, float(cross / (np.linalg.norm(own) * np.linalg.norm(other))))
 
 
 def _centred(what: str, rows: Values) -> NDArray[Any]:

@@ -713,6 +713,8 @@ def test_a_table_is_compared_with_its_baseline_and_corrected_together():
     corrected = [pair.adjusted_p_value for pair in found.values()]
     assert corrected == pytest.approx(slow_holm([*raw, same]))
     assert found["far"].claim
+    wide = evaluation.compare_with_baseline(values, "base", level=0.8)
+    assert wide["far"].interval.level == 0.8
     assert found["far"].mean_difference == pytest.approx(
         np.mean(values["far"]) - np.mean(values["base"])
     )
@@ -739,7 +741,9 @@ def test_a_condition_without_a_test_takes_no_part_in_the_correction():
     [
         ({"a": [0.1], "b": [0.2]}, "c", "baseline: got 'c'"),
         ({"a": [0.1]}, "a", "values: got"),
-        ({"a": [0.1], "b": [0.2, 0.3]}, "a", "scores to compare"),
+        ({"a": [0.1], "b": [0.2, 0.3]}, "a", "scores of 'a' and 'b'"),
+        ({"a": [0.1], "b": [float("nan")]}, "a", "scores of 'b'"),
+        ([[0.1], [0.2]], "a", "values: got"),
     ],
 )
 def test_tables_that_cannot_be_compared(values, baseline, message):

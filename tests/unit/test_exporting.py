@@ -236,3 +236,52 @@ def test_files_of_another_origin_are_refused(file, tmp_path):
     onnx.save(foreign, tmp_path / "foreign.onnx")
     with pytest.raises(checks.CompanionError, match="the format None"):
         load_onnx(tmp_path / "foreign.onnx")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda logits: logits + (len(logits) > 1), "differ by 1 .*batch 5"),
+        (lambda logits: logits * float("nan"), "differ by nan"),
+        (lambda logits: logits + float("inf"), "differ by inf"),
+    ],
+)
+def test_what_differs_is_refused(model, tmp_path, monkeypatch, change, message):
+    run = exporting._run
+    monkeypatch.setattr(exporting, "_run", lambda session, items: change(run(session, items)))
+    with pytest.raises(checks.CompanionError, match=message):
+        export_onnx(model, tmp_path / "m.onnx", prepared())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_graph_that_does_not_load_is_refused(model, tmp_path, monkeypatch):
+    forget = exporting._forget_origin_
+
+    def spoil(proto):
+        forget(proto)
+        proto.graph.node[0].op_type = "NoSuchOperator"
+
+    monkeypatch.setattr(exporting, "_forget_origin_", spoil)
+    with pytest.raises(checks.CompanionError, match="a graph that onnxruntime cannot run"):
+        export_onnx(model, tmp_path / "m.onnx", prepared())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "notes", [{"seed": 77}, {1: "a"}, {"inputs": "x"}], ids=["number", "name", "taken"]
+)
+def test_notes_are_text_by_names_of_their_own(model, tmp_path, notes):
+    with pytest.raises(checks.CompanionError, match="notes: got .*expected text by names other"):
+        export_onnx(model, tmp_path / "m.onnx", prepared(), notes=notes)
+
+
+@pytest.mark.parametrize("path", [None, "model", "model.pt"])
+def test_the_file_ends_in_onnx(model, path):
+    with pytest.raises(checks.CompanionError, match="path: got .*ends in .onnx"):
+        export_onnx(model, path, prepared())
+
+
+def test_the_preprocessing_that_was_given_stays_as_it_is(model, tmp_path):
+    preprocess = nn.Identity().train()
+    export_onnx(model, tmp_path / "m.onnx", prepared(), preprocess=preprocess)
+    assert preprocess.training

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 
 import pytest
 import torch
@@ -66,13 +67,38 @@ def test_what_needs_no_gradient_stays():
     assert free.max() < 1
 
 
-def test_the_gradient_is_cut():
+def test_the_gradient_is_cut_by_default():
+    """A first gradient of 1000, cut to 1, weighs as much in Adam's mean as the second of 1."""
     weight = torch.zeros(1, requires_grad=True)
-    seen: list[float] = []
-    weight.register_post_accumulate_grad_hook(lambda p: seen.append(p.grad.item()))
-    optimisation.minimise_(lambda step: 1e3 * weight.sum(), [weight], num_steps=1)
-    assert seen == [1e3]  # the hook sees it before it is cut
-    assert -1.1e-3 < weight.item() <= 0
+    optimisation.minimise_(
+        lambda step: (1e3 if step == 0 else 1.0) * weight.sum(), [weight], num_steps=2,
+        learning_rate=0.1, weight_decay=0.0, warmup_fraction=0.0,
+    )  # fmt: skip
+    assert weight.item() == pytest.approx(-0.15, abs=1e-4)
+
+
+def test_the_defaults_are_those_of_a_recipe():
+    default = inspect.signature(optimisation.minimise_).parameters
+    for name in ("learning_rate", "weight_decay", "warmup_fraction", "max_grad_norm"):
+        assert default[name].default == getattr(Recipe(), name)
+
+
+def test_a_tied_weight_is_trained_once():
+    def end(times: int) -> float:
+        weight = torch.full((1,), 5.0, requires_grad=True)
+        optimisation.minimise_(
+            lambda step: weight.square().sum(), [weight] * times, num_steps=5, learning_rate=0.1
+        )
+        return weight.item()
+
+    assert end(2) == end(1) < 5
+
+
+def test_a_gradient_that_is_not_finite_stops_before_the_step():
+    weight = torch.zeros(1, requires_grad=True)
+    with pytest.raises(CompanionError, match="gradient at step 0: got a value that is not finite"):
+        optimisation.minimise_(lambda step: weight.sqrt().sum(), [weight], num_steps=1)
+    assert weight.item() == 0
 
 
 @pytest.mark.parametrize(
@@ -84,6 +110,12 @@ def test_the_gradient_is_cut():
         ({"warmup_fraction": 2}, "warmup_fraction: got 2"),
         ({"max_grad_norm": 0}, "max_grad_norm: got 0"),
         ({"parameters": [torch.ones(1)]}, "parameters: got"),
+        ({"parameters": [("name", torch.ones(1))]}, "parameters: got .*expected a Tensor"),
+        ({"parameters": [torch.ones(1, requires_grad=True) * 2]}, "a tensor that was computed"),
+        (
+            {"parameters": [torch.ones(1, requires_grad=True)], "max_grad_norm": None},
+            "loss at step 0: got a loss that none of the parameters takes part in",
+        ),
         ({"loss": lambda step: 1.0}, "loss at step 0: got 1.0; expected a scalar tensor"),
         ({"loss": lambda step: torch.ones(1)}, "loss at step 0: got a scalar without a gradient"),
         (

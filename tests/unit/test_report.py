@@ -581,7 +581,14 @@ def test_a_comparison_table_says_in_words_what_holds():
         report.comparison_table(values, "none", caption="All")
 
 
+def test_a_claim_is_never_a_difference_of_zero():
+    paired = evaluation.Paired(-0.0001, Interval(-0.00022, -0.00005), 0.001, 5)
+    assert report.format_paired(paired) == "lower, -.0001 [-.0002, -.0001]"
+
+
 def test_too_few_seeds_are_no_claim():
+    shown = report.comparison_table({"a": [0.1], "b": [0.2]}, "a", caption="One")
+    assert shown.note == "Runs a condition: 1, too few for an interval or a claim."
     paired = evaluation.paired_comparison([0.9] * 3, [0.1, 0.2, 0.3])
     assert report.format_paired(paired) == "no claim, +.700"
 
@@ -645,6 +652,43 @@ def test_studies_that_cannot_be_a_line(results):
         report.record_study("x", SCORES, task="digits", baseline="none", labels=1)
     with pytest.raises(CompanionError, match="name to record"):
         report.record_study("two words", SCORES, task="digits", baseline="base", labels=1)
-    made = made_study({("scratch", 1): 0.3, ("probe", 1): 0.5}, metric="cer")
+    means = {("majority", 1): 0.1, ("scratch", 1): 0.3, ("probe", 1): 0.5}
     with pytest.raises(CompanionError, match="metric of study 'x': got cer"):
-        report.record_study("x", made, task="speech")
+        report.record_study("x", made_study(means, metric="cer"), task="speech")
+    made = made_study(means)
+    broken = dataclasses.replace(made, runs=made.runs[:-1])
+    with pytest.raises(CompanionError, match="study 'x': got 14 finished runs.*let the study fin"):
+        report.record_study("x", broken, task="digits")
+    with pytest.raises(CompanionError, match="scores of study 'x': got a list"):
+        report.record_study("x", [1, 2], task="digits")
+    options = {"task": "digits", "baseline": "base"}
+    with pytest.raises(CompanionError, match="labels of study 'x': got 1.5"):
+        report.record_study("x", SCORES, labels=1.5, **options)
+    with pytest.raises(CompanionError, match="seconds of 'best': got nan"):
+        report.record_study("x", SCORES, labels=1, seconds={"best": math.nan}, **options)
+    with pytest.raises(CompanionError, match="seconds of study 'x': got 'bset'"):
+        report.record_study("x", SCORES, labels=1, seconds={"bset": 1.0}, **options)
+    with pytest.raises(CompanionError, match="value of 'y': got .* plain, finite values"):
+        recording.record_entry("y", {"labels": np.int64(1)})
+    report.record_study("z", SCORES, labels=np.int64(1), **options)
+    report.record("w", 1)
+    assert read(results)["study_z"]["value"]["labels"] == 1
+
+
+def test_a_live_study_with_all_labels_and_another_baseline(results):
+    report.chapter("vision/image-classification")
+    means = {("majority", None): 0.1, ("scratch", None): 0.3, ("probe", None): 0.5}
+    made = made_study(means)
+    runs = tuple(dataclasses.replace(run, seconds=float(run.seed)) for run in made.runs)
+    made = dataclasses.replace(made, runs=runs)
+    report.record_study("x", made, task="digits", baseline="probe")
+    entries = read(results)
+    line = entries["study_x_all"]["value"]
+    assert (line["labels"], line["live"], line["best"]) == ("all", True, "probe")
+    assert line["baseline_score"] == line["best_score"]
+    assert line["baseline_score"].startswith(".5")
+    assert entries["study_x_all_seconds"] == {"value": 2.0, "kind": "cost"}
+    report.record_study("few", {"a": [0.1], "b": [0.2]}, task="t", baseline="a", labels=1)
+    line = read(results)["study_few"]["value"]
+    assert (line["best_score"], line["baseline_score"]) == (".200", ".100")
+    assert line["difference"] == "no claim, +.100"

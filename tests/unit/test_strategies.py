@@ -60,11 +60,14 @@ def test_options_of_the_planners():
     assert lora(GROUPS, rank=3).lora_rank == 3
     assert wise_ft(GROUPS, interpolation=0.25).interpolation == 0.25
     assert l2_sp(GROUPS, alpha=0.5, beta=0).l2_sp == (0.5, 0)
+    assert l2_sp(GROUPS).l2_sp == (0.1, 0.01)
     assert len(gradual(GROUPS).phases) == 3
     for call, message in (
         (lambda: layer_decay(GROUPS, decay=2), "decay: got 2"),
         (lambda: lora(GROUPS, rank=0), "rank: got 0"),
         (lambda: wise_ft(GROUPS, interpolation=-1), "interpolation: got -1"),
+        (lambda: l2_sp(GROUPS, alpha=-1), "alpha: got -1"),
+        (lambda: l2_sp(GROUPS, beta="x"), "beta: got"),
     ):
         with pytest.raises(CompanionError, match=message):
             call()

@@ -56,3 +56,10 @@ def test_bad_features_are_refused():
         linear_cka(FIRST, SECOND[:1])
     with pytest.raises(CompanionError, match=r"a NaN or an infinity"):
         linear_cka(FIRST * np.nan, SECOND)
+
+
+def test_it_never_passes_one():
+    generator = np.random.default_rng(0)
+    for items in range(3, 40):
+        features = generator.normal(size=(items, 5))
+        assert linear_cka(features, features) <= 1.0
