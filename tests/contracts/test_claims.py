@@ -26,6 +26,7 @@ from companion.training import Recipe
 ROOT = Path(__file__).resolve().parents[2]
 STUDIES = ROOT / "book" / "studies"
 LARGEST = 300_000
+NO_NOTEBOOKS = "notebooks cannot be run here: pip install -c constraints.txt -e '.[book]'"
 TINY = Recipe(epochs=1, min_steps=6)
 
 
@@ -317,7 +318,7 @@ def chapter_threads(tool):
 def test_a_committed_study_comes_out_again(tool, path, chapter_threads):
     config = tool.read_config(path.with_suffix(".toml"))
     if not config.is_possible:
-        pytest.skip("needs the folder that COMPANION_DATA names")
+        pytest.skip(f"COMPANION_DATA does not name a folder that has {config.dataset!r}")
     recorded = study.load(path)
     strategy = "probe" if "probe" in recorded.strategies else recorded.strategies[-1]
     seed, budget = recorded.seeds[0], recorded.labels_per_class[0]
@@ -345,8 +346,8 @@ def read(folder, name="vision/image-classification"):
 
 def in_notebook(cells, folder=None):
     """Run cells in a fresh notebook kernel and return their outputs."""
-    nbformat = pytest.importorskip("nbformat")
-    nbclient = pytest.importorskip("nbclient")
+    nbformat = pytest.importorskip("nbformat", reason=NO_NOTEBOOKS)
+    nbclient = pytest.importorskip("nbclient", reason=NO_NOTEBOOKS)
     book = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(textwrap.dedent(cell)) for cell in cells]
     )
