@@ -24,6 +24,7 @@ __all__ = [
     "Correlation",
     "Paired",
     "compare_with_baseline",
+    "correct_together",
     "holm",
     "paired_comparison",
     "spearman",
@@ -169,6 +170,21 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
+def correct_together(comparisons: Sequence[Paired]) -> list[Paired]:
+    """Return the comparisons of one table with their corrected p-values, in the order given.
+
+    Args:
+        comparisons: all of a table; those without a p-value take no part.
+
+    Reference: holm1979simple, sec. 3
+    """
+    tested = [i for i, paired in enumerate(comparisons) if paired.p_value is not None]
+    corrected = dict(
+        zip(tested, holm([comparisons[i].p_value or 0.0 for i in tested]), strict=True)
+    )
+    return [replace(p, adjusted_p_value=corrected.get(i)) for i, p in enumerate(comparisons)]
+
+
 def compare_with_baseline(
     values: Mapping[str, Sequence[float]], baseline: str, *, level: float = 0.95
 ) -> dict[str, Paired]:
@@ -197,22 +213,13 @@ def compare_with_baseline(
     """
     checks.instance("values", values, Mapping)
     checks.one_of("baseline", baseline, tuple(values))
-    for name, scores in values.items():
-        check_same_length(
-            f"scores of {baseline!r} and {name!r}",
-            finite(f"scores of {baseline!r}", values[baseline], smallest=1),
-            finite(f"scores of {name!r}", scores, smallest=1),
-        )
+    rows = {name: finite(f"scores of {name!r}", row, smallest=1) for name, row in values.items()}
     others = [name for name in values if name != baseline]
     checks.non_empty("values", others, do="pass the baseline and at least one other condition")
-    found = {
-        name: paired_comparison(values[name], values[baseline], level=level) for name in others
-    }
-    tested = {name: pair.p_value for name, pair in found.items() if pair.p_value is not None}
-    adjusted = dict(zip(tested, holm(list(tested.values())), strict=True))
-    return {
-        name: replace(pair, adjusted_p_value=adjusted.get(name)) for name, pair in found.items()
-    }
+    for name in others:
+        check_same_length(f"scores of {baseline!r} and {name!r}", rows[baseline], rows[name])
+    found = [paired_comparison(values[name], values[baseline], level=level) for name in others]
+    return dict(zip(others, correct_together(found), strict=True))
 
 
 def spearman(first: Sequence[float], second: Sequence[float]) -> Correlation:

@@ -12,7 +12,7 @@ from companion.evaluation import (
     MIN_SEEDS,
     Interval,
     Paired,
-    holm,
+    correct_together,
     items_interval,
     main_metric,
     paired_comparison,
@@ -204,12 +204,11 @@ class Study:
             if row.strategy not in (baseline, MAJORITY)
             and row.values.keys() & self._finished_seeds(baseline, row.labels_per_class)
         ]
-        tested = [i for i, effect in enumerate(found) if effect.paired.p_value is not None]
-        corrected = holm([found[i].paired.p_value or 0.0 for i in tested])
-        for i, p_value in zip(tested, corrected, strict=True):
-            paired = dataclasses.replace(found[i].paired, adjusted_p_value=p_value)
-            found[i] = dataclasses.replace(found[i], paired=paired)
-        return found
+        corrected = correct_together([effect.paired for effect in found])
+        return [
+            dataclasses.replace(effect, paired=paired)
+            for effect, paired in zip(found, corrected, strict=True)
+        ]
 
     def same_run(
         self,

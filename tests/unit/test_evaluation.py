@@ -723,6 +723,15 @@ def test_a_table_is_compared_with_its_baseline_and_corrected_together():
 SHIFTS = {"far": 0.5, "base": 0.1, "near": 0.13, "same": 0.1}
 
 
+def test_comparisons_are_corrected_in_their_order():
+    values = (0.04, None, 0.01)
+    pairs = [evaluation.Paired(0.1, None, p, 5) for p in values]
+    found = evaluation.correct_together(pairs)
+    assert [pair.adjusted_p_value for pair in found] == [pytest.approx(0.04), None, 0.02]
+    assert [pair.p_value for pair in found] == list(values)
+    assert evaluation.correct_together([]) == []
+
+
 def test_a_condition_without_a_test_takes_no_part_in_the_correction():
     base = [0.1, 0.2, 0.15, 0.3, 0.25]
     values = {
