@@ -70,10 +70,14 @@ class PhaseLoop:
         return sources[0], sources[1] if run.val is not None else None
 
     def _module(self) -> nn.Module:
-        """Return what maps a batch to logits, wrapped where there are several processes."""
+        """Return what maps a batch to logits, wrapped where there are several processes.
+
+        Under the L2-SP penalty every trained parameter gets a gradient, if not from the batch.
+        """
         module: nn.Module = self.run.model.head if self.is_cached else self.run.model
         if self.run.processes.num > 1:
-            has_unused = not self.is_cached and self._trains_unused()
+            is_pulled = self.run.adaptation.l2_sp is not None
+            has_unused = not self.is_cached and not is_pulled and self._trains_unused()
             return nn.parallel.DistributedDataParallel(module, find_unused_parameters=has_unused)
         return module
 
@@ -88,7 +92,8 @@ class PhaseLoop:
         """Make one optimizer step.
 
         Raises:
-            CompanionError: the loss is not finite; the batch is named.
+            CompanionError: the loss is not finite, or the gradient where it is clipped; the batch
+                is named.
 
         Modifies: the model, the optimizer, the history.
         """
@@ -104,11 +109,13 @@ class PhaseLoop:
         loss = self._loss(indices, epoch) + self._penalty()
         value = self._shared(loss)
         if not math.isfinite(value):
-            self._stop_at(value, indices, epoch)
+            self._stop_at("loss", value, indices)
         run.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         if recipe.max_grad_norm is not None:
             run.scaler.unscale_(self.optimizer)
-            clip_gradients_(self.parameters, recipe.max_grad_norm)
+            length = clip_gradients_(self.parameters, recipe.max_grad_norm)
+            if not math.isfinite(length) and not run.scaler.is_enabled():
+                self._stop_at("gradient", length, indices)
         run.scaler.step(self.optimizer)
         run.scaler.update()
         for parameter in self.parameters:
@@ -185,10 +192,10 @@ class PhaseLoop:
         torch.distributed.all_reduce(total)
         return total.item() / self.run.processes.num
 
-    def _stop_at(self, value: float, indices: Tensor, epoch: int) -> None:
-        """Stop because of a loss that is not finite, naming the batch."""
+    def _stop_at(self, what: str, value: float, indices: Tensor) -> None:
+        """Stop because a loss or gradient is not finite, naming the batch."""
         checks.fail(
-            f"loss at step {self.run.step} (phase {self.phase.name!r})",
+            f"{what} at step {self.run.step} (phase {self.phase.name!r})",
             got=f"{value} for the items at positions {indices.tolist()}",
             expected="a finite number",
             do="lower the learning rate, or look at these items for values that are not finite",
@@ -239,7 +246,7 @@ def split_order(order: Tensor, batch_size: int) -> tuple[Tensor, ...]:
     return batches
 
 
-def clip_gradients_(parameters: Sequence[Tensor], max_norm: float) -> None:
+def clip_gradients_(parameters: Sequence[Tensor], max_norm: float) -> float:
     """Shorten the gradient of all parameters together to a length, if it is longer.
 
     As `torch.nn.utils.clip_grad_norm_`, but a gradient that is short enough is not touched:
@@ -249,6 +256,9 @@ def clip_gradients_(parameters: Sequence[Tensor], max_norm: float) -> None:
         parameters: those without a gradient count nothing.
         max_norm: Euclidean length.
 
+    Returns:
+        The length before clipping.
+
     Modifies: the gradients.
 
     Reference: pascanu2013difficulty, algorithm 1
@@ -257,3 +267,4 @@ def clip_gradients_(parameters: Sequence[Tensor], max_norm: float) -> None:
     length = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))).item()
     if not length <= max_norm:
         torch._foreach_mul_(gradients, max_norm / (length + 1e-6))
+    return length

@@ -122,7 +122,8 @@ def test_two_processes_reach_the_result_of_one():
     launch += ["--dynamo_backend", "no", "--main_process_port", "0"]
     one, two = _outcome([sys.executable]), _outcome(launch)
     assert (one["num_processes"], two["num_processes"]) == (1, 2)
-    assert set(one["runs"]) == {"text probe", "text full", "text lora", "image probe"}
+    names = {"text probe", "text full", "text l2_sp", "text lora", "image probe"}
+    assert set(one["runs"]) == names
     for name, run in one["runs"].items():
         assert two["runs"][name]["losses"] == pytest.approx(run["losses"], abs=1e-5), name
         assert two["runs"][name]["weights"] == pytest.approx(run["weights"], abs=1e-5), name

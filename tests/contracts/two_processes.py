@@ -15,7 +15,13 @@ torch.set_num_threads(1)
 
 from companion.training import Recipe, fit  # noqa: E402
 
-RUNS = (("text", "probe"), ("text", "full"), ("text", "lora"), ("image", "probe"))
+RUNS = (
+    ("text", "probe"),
+    ("text", "full"),
+    ("text", "l2_sp"),
+    ("text", "lora"),
+    ("image", "probe"),
+)
 
 
 def main() -> None:

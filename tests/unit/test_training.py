@@ -367,6 +367,18 @@ def test_a_loss_that_is_not_finite_names_the_batch(images, monkeypatch):
         fit(images.backbone, splits, strategy="full", seed=0, recipe=SHORT)
 
 
+def test_a_gradient_that_is_not_finite_names_the_batch(images, monkeypatch):
+    # The root of 0 is 0, and its slope is not finite.
+    penalty = PhaseLoop._penalty
+    monkeypatch.setattr(
+        PhaseLoop,
+        "_penalty",
+        lambda loop: penalty(loop) + (0 * loop.run.model.head.linear.bias).sum().sqrt(),
+    )
+    with pytest.raises(CompanionError, match=r"gradient at step 0 .* got nan for the items at"):
+        fit(images.backbone, images.splits, strategy="probe", seed=0, recipe=SHORT)
+
+
 def test_a_learning_rate_that_explodes_stops(images):
     recipe = Recipe(epochs=1, min_steps=60, batch_size=16, learning_rate=1e30, max_grad_norm=None)
     with pytest.raises(CompanionError, match="expected a finite number; lower the learning rate"):

@@ -28,8 +28,8 @@ def _parameters(*, scale: float) -> list[nn.Parameter]:
 @pytest.mark.parametrize("scale", [0.01, 0.2, 1.0, 100.0])
 def test_clipping_is_that_of_torch(scale):
     mine, theirs = _parameters(scale=scale), _parameters(scale=scale)
-    clip_gradients_(mine, 1.0)
-    nn.utils.clip_grad_norm_(theirs, 1.0)
+    length = clip_gradients_(mine, 1.0)
+    assert length == pytest.approx(nn.utils.clip_grad_norm_(theirs, 1.0).item(), rel=1e-6)
     for left, right in zip(mine[:2], theirs[:2], strict=True):
         assert torch.allclose(left.grad, right.grad, rtol=1e-6, atol=0)
     assert mine[2].grad is None
