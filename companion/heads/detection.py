@@ -6,9 +6,7 @@ non-maximum suppression are torchvision's: FCOS for one stage, Faster R-CNN for 
 
 from __future__ import annotations
 
-import contextlib
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -18,11 +16,12 @@ from companion import checks
 from companion.backbones.base import DetectorParts
 from companion.batches import IGNORE_LABEL
 from companion.heads.base import Head
+from companion.heads.detector_parts import NoBackbone, as_in_training, load_all_but_
 
 __all__ = ["DetectionHead", "OneStageHead", "TwoStageHead", "detection_head"]
 
 MIN_SCORE = 0.05
-"""Boxes below this score are not predicted; mAP wants the doubtful ones too."""
+"""Boxes below this score are not predicted; doubtful ones are, as average precision needs them."""
 
 
 def detection_head(parts: DetectorParts, feature_dim: int, num_classes: int) -> DetectionHead:
@@ -59,7 +58,7 @@ class DetectionHead(Head):
         self.parts = parts
         self.detector = self._build_detector(parts, feature_dim, num_classes)
         if parts.weights is not None:
-            _load_all_but_(self.detector, parts.weights, self.class_layers(self.detector))
+            load_all_but_(self.detector, parts.weights, self.class_layers(self.detector))
 
     def _build_detector(self, parts: DetectorParts, feature_dim: int, num_classes: int) -> Any:
         """Return torchvision's detector with random weights."""
@@ -118,7 +117,7 @@ class DetectionHead(Head):
             first_class: as in `targets`.
 
         Returns:
-            One tensor (detections, 6) an image, the best first.
+            One tensor (detections, 6) an image.
         """
         found = []
         for one in detections:
@@ -144,7 +143,7 @@ class OneStageHead(DetectionHead):
         head = FCOSHead(feature_dim, 1, num_classes, int(options.pop("num_convs", 4)))
         anchors = AnchorGenerator(parts.anchor_sizes, ((1.0,),) * len(parts.anchor_sizes))
         return FCOS(
-            _NoBackbone(feature_dim),
+            NoBackbone(feature_dim),
             num_classes,
             anchor_generator=anchors,
             head=head,
@@ -236,7 +235,7 @@ class TwoStageHead(DetectionHead):
         num_pooled = int(options.pop("num_pooled_maps", len(parts.map_sides)))
         names = [str(number) for number in range(num_pooled)]
         detector = FasterRCNN(
-            _NoBackbone(feature_dim),
+            NoBackbone(feature_dim),
             num_classes + 1,
             rpn_anchor_generator=AnchorGenerator(parts.anchor_sizes, ratios),
             box_roi_pool=MultiScaleRoIAlign(names, output_size=side, sampling_ratio=2),
@@ -279,7 +278,7 @@ class TwoStageHead(DetectionHead):
         targets = self.targets(labels, first_class=1)
         maps, images = self.maps(logits.float()), self.image_list(logits.float())
         rpn, roi_heads = self.detector.rpn, self.detector.roi_heads
-        with _as_in_training(rpn, roi_heads):
+        with as_in_training(rpn, roi_heads):
             proposals, first = rpn(images, maps, targets)
             _, second = roi_heads(maps, proposals, images.image_sizes, targets)
         total: Tensor = sum((first | second).values())
@@ -296,56 +295,8 @@ class TwoStageHead(DetectionHead):
 KINDS: dict[str, type[DetectionHead]] = {"fcos": OneStageHead, "faster_rcnn": TwoStageHead}
 
 
-class _NoBackbone(nn.Module):
-    """Stands where torchvision's detectors keep their backbone, which is elsewhere here."""
-
-    def __init__(self, out_channels: int):
-        super().__init__()
-        self.out_channels = out_channels
-
-
-@contextlib.contextmanager
-def _as_in_training(*modules: nn.Module) -> Iterator[None]:
-    """Let torchvision's modules compute losses, whatever mode their layers are in."""
-    modes = [module.training for module in modules]
-    for module in modules:
-        module.training = True
-    try:
-        yield
-    finally:
-        for module, mode in zip(modules, modes, strict=True):
-            module.training = mode
-
-
 def _refuse_smoothing(label_smoothing: float) -> None:
     """Refuse smoothed labels, which no loss of a detector knows."""
     if label_smoothing:
         expected = "0 for detection"
         checks.fail("label_smoothing", got=label_smoothing, expected=expected, do="leave it out")
-
-
-def _load_all_but_(
-    detector: nn.Module, weights: Mapping[str, Tensor], new_layers: tuple[str, ...]
-) -> None:
-    """Load the weights of a pretrained detector into all but the layers that name classes.
-
-    Modifies: `detector`.
-
-    Raises:
-        CompanionError: weights of other names or shapes.
-    """
-    own = {
-        key: tuple(value.shape)
-        for key, value in detector.state_dict().items()
-        if not key.startswith(new_layers)
-    }
-    given = {key: tuple(value.shape) for key, value in weights.items()}
-    if own != given:
-        wrong = sorted(set(own.items()) ^ set(given.items()))[:3]
-        checks.fail(
-            "weights of a detector's head",
-            got=f"other names or shapes: {', '.join(key for key, _ in wrong)}",
-            expected=f"the {len(own)} tensors of its architecture without its classes",
-            do="use the weight file of this very detector",
-        )
-    detector.load_state_dict(dict(weights), strict=False)

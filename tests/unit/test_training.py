@@ -112,10 +112,10 @@ def test_cached_features_give_the_same_result(case):
         for cache in (True, False)
     ]
     assert runs[0].history.losses == pytest.approx(runs[1].history.losses, abs=1e-4)
-    heads = [dict(run.model.head.named_parameters()) for run in runs]
-    assert heads[0].keys() == heads[1].keys()
-    for name in heads[0]:
-        assert torch.allclose(heads[0][name], heads[1][name], atol=1e-4), name
+    batch = case.backbone.prepare(case.splits.train).batch(torch.arange(8))
+    with torch.no_grad():
+        outputs = [run.model(batch.inputs, batch.mask) for run in runs]
+    assert torch.allclose(*outputs, atol=1e-3)
 
 
 def test_cached_run_computes_each_feature_once(images, monkeypatch):
