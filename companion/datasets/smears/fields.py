@@ -60,9 +60,9 @@ def see_patient(rng: np.random.Generator) -> Patient:
     """Return a new simulated patient."""
     return Patient(
         radius=float(rng.normal(12.8, 0.8)),
-        crowd=float(rng.uniform(9, 23)),
+        crowd=float(rng.uniform(10, 25)),
         pale=float(rng.uniform(0.2, 0.9)),
-        gap=float(rng.uniform(0.5, 0.95)),
+        gap=float(rng.uniform(0.45, 0.95)),
         platelets=float(rng.uniform(0.3, 2.5)),
     )
 

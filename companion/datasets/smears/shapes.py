@@ -71,12 +71,10 @@ class WhiteCell:
 
 
 WHITE_CELLS: dict[str, WhiteCell] = {
-    "neutrophil": WhiteCell(
-        (20, 26), (3, 5), (190, 270), 0.31, 0.47, 1.0, 0.22, 0.10, (0.18, 0.08)
-    ),
+    "neutrophil": WhiteCell((20, 26), (3, 5), (190, 280), 0.35, 0.5, 1.0, 0.22, 0.15, (0.18, 0.08)),
     "lymphocyte": WhiteCell((15, 21), (1, 1), (0, 0), 0.82, 0.08, 1.05, 0.45, 0.0, (0.22, 0.14)),
     "monocyte": WhiteCell((23, 29), (6, 6), (150, 220), 0.31, 0.42, 0.8, 0.28, 0.0, (0.20, 0.09)),
-    "eosinophil": WhiteCell((20, 26), (2, 2), (110, 160), 0.36, 0.47, 1.0, 0.05, 1.1, (0.18, 0.08)),
+    "eosinophil": WhiteCell((20, 26), (2, 2), (110, 160), 0.38, 0.47, 1.0, 0.05, 0.9, (0.18, 0.08)),
     "blast": WhiteCell((18, 26), (1, 1), (0, 0), 0.84, 0.08, 0.85, 0.5, 0.0, (0.14, 0.05), 3),
 }
 """The types, the last of them the one that a sick patient has."""
@@ -92,11 +90,11 @@ def red_cells(centres: Array, radii: Array, pale: Array, rng: np.random.Generato
         rng: the source of chance.
     """
     num = len(radii)
-    stretch = np.exp(0.09 * rng.standard_normal(num))
-    wobble = 0.03 * rng.standard_normal(num)
+    stretch = np.exp(0.12 * rng.standard_normal(num))
+    wobble = 0.035 * rng.standard_normal(num)
     corners, rho = _outline(centres, radii, stretch, wobble, rng)
-    width = _column(rng.uniform(0.4, 0.62, num))
-    dent = _column(pale) / (1 + (rho / width) ** 6)
+    width = _column(rng.uniform(0.42, 0.66, num))
+    dent = _column(pale) / (1 + (rho / width) ** 8)
     rim = 0.22 * np.exp(-(((rho - 0.86) / 0.11) ** 2))
     strength = _column(np.exp(0.1 * rng.standard_normal(num)))
     density = _coverage(rho, radii) * strength * (1 - dent + rim)
@@ -136,7 +134,7 @@ def white_cell(kind: WhiteCell, centre: Array, radius: float, rng: np.random.Gen
     body = _coverage(rho, radii)[0]
     nucleus = body * _nucleus(kind, _offsets(corners, centre[None], rho.shape[1]), radius, rng)
     chromatin = 1 + kind.chromatin[0] * _texture(body.shape, kind.chromatin[1] * radius, rng)
-    grains = np.clip(0.6 + 0.8 * _texture(body.shape, 0.045 * radius, rng), 0, 2)
+    grains = np.clip(0.6 + 0.8 * _texture(body.shape, 0.055 * radius, rng), 0, 2)
     azure = nucleus * kind.nucleus * chromatin + body * (1 - nucleus) * kind.cytoplasm * (
         0.6 + 0.4 * grains
     )
