@@ -267,4 +267,4 @@ def clip_gradients_(parameters: Sequence[Tensor], max_norm: float) -> float:
     length = float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))))
     if not length <= max_norm:
         torch._foreach_mul_(gradients, max_norm / (length + 1e-6))
-    return length  # type: ignore[no-any-return]
+    return length
