@@ -16,6 +16,7 @@ from companion.datasets import (
     glyphs,
     omniglot,
     pets,
+    smears,
 )
 from companion.datasets.base import FILES, LOADERS, Loader, Source, register_dataset
 from companion.registry import DATASETS
@@ -69,3 +70,4 @@ register_dataset(pets.CARD, pets.load)
 register_dataset(omniglot.CARD, omniglot.load, files=omniglot.FILES)
 register_dataset(boxes_folder.CARD, boxes_folder.load)
 register_dataset(bccd.CARD, bccd.load, files=bccd.FILES)
+register_dataset(smears.SMEAR_CELLS, smears.load_cells)

@@ -83,13 +83,12 @@ def load(path: Path | None = None) -> Source:
     root = unpacked(assets.locate(FILES[0]) or _downloaded())
     root = next((folder.parent for folder in sorted(root.rglob("Annotations"))), root)
     found = boxes.read_annotations(root, format="voc", classes=CARD.classes, on_problem="report")
-    images: dict[str, list[boxes.AnnotatedImage]] = {"pool": [], "test": []}
-    for image in found.images:
-        images["test" if image.part == "test" else "pool"].append(image)
-    parts = [
-        as_split(name, chosen, CARD.classes, prefix=CARD.name) for name, chosen in images.items()
-    ]
-    return Source(*parts, CARD)
+    parts = {
+        part: [image for image in found.images if (image.part == "test") == (part == "test")]
+        for part in ("pool", "test")
+    }
+    pool, test = (as_split(p, parts[p], CARD.classes, prefix=CARD.name) for p in parts)
+    return Source(pool, test, CARD)
 
 
 def _downloaded() -> Path:
@@ -142,7 +141,7 @@ def _stand_in(name: str) -> Split:
     for number in range(num):
         low = torch.rand(number % 4, 2, generator=generator) * 0.6
         size = 0.1 + 0.3 * torch.rand(number % 4, 2, generator=generator)
-        ids = torch.randint(len(CARD.classes), (number % 4, 1), generator=generator)
-        labels.append(torch.cat([ids, low, low + size], dim=1).float())
+        kinds = torch.randint(len(CARD.classes), (number % 4, 1), generator=generator)
+        labels.append(torch.cat([kinds, low, low + size], dim=1).float())
     ids = tuple(f"{CARD.name}/{name}/{number}" for number in range(num))
     return Split(name, images, labels, ids, CARD.classes, task="detection")

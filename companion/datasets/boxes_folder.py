@@ -3,8 +3,8 @@
 The folder is read by `companion.boxes`, which tells the layouts. Its own division into train, val
 and test is kept. Where it has no test, a fifth of the images of train is set aside by the content
 of the files, so that it is the same fifth whatever the seed. What is wrong with boxes or images is
-left out (boxes partly outside are clipped), with a warning and with a note on the card; so are boxes
-that stand for a crowd. Boxes that are marked as difficult count like any other.
+left out (boxes partly outside are clipped), with a warning and with a note on the card; so are
+boxes that stand for a crowd. Boxes that are marked as difficult count like any other.
 """
 
 from __future__ import annotations

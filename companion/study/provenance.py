@@ -29,6 +29,7 @@ CORE = (
     "heads",
     "layer_groups",
     "adapters",
+    "evaluation.detection",
     "evaluation.scores",
     "evaluation.metrics",
     "training",

@@ -41,7 +41,7 @@ def test_killed_at_random_steps_and_resumed_ends_bit_equal():
     done = subprocess.run(script, capture_output=True, text=True, env=ONE_THREAD, timeout=540)
     assert done.returncode == 0, done.stderr[-2000:]
     outcomes = json.loads(done.stdout.splitlines()[-1])
-    assert set(outcomes) == {"image", "text", "audio"}
+    assert set(outcomes) == {"image", "text", "audio", "boxes"}
     for name, outcome in outcomes.items():
         assert outcome["kills"] == [{"killed_by": signal.SIGKILL}] * 4, name
         assert outcome["last"]["resumed_at"], name
