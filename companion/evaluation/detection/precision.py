@@ -33,10 +33,21 @@ def average_precision(matches: Matches, images: Sequence[int] | None = None) -> 
     Returns:
         (thresholds, classes), float64; NaN for a class that has no box in these images.
 
+    Raises:
+        CompanionError: a position at which there is no image.
+
     Reference: lin2014microsoft; everingham2010pascal, section 4.2
     """
     num_images = len(matches.num_boxes)
-    times = np.ones(num_images) if images is None else np.bincount(images, minlength=num_images)
+    positions = np.arange(num_images) if images is None else np.array(images, dtype=np.int64)
+    if ((positions < 0) | (positions >= num_images)).any():
+        checks.fail(
+            "images",
+            got=f"positions from {positions.min()} to {positions.max()}",
+            expected=f"from 0 to {num_images - 1}",
+            do="count images in the order in which they were matched",
+        )
+    times = np.bincount(positions, minlength=num_images)
     found: NDArray[Any] = _weighted_precision(matches, times[None])[0]
     return found
 

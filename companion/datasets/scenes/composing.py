@@ -1,35 +1,22 @@
-"""Scenes of real handwritten digits, or of rendered letters, with a box around each.
-
-One composer makes both: characters in coloured ink lie at random sizes and places on plain, graded
-or cluttered grounds. Digits of the test part of `digits` are in scenes of the test part only, and
-letters of the faces that `glyphs` holds out likewise. No letter that is drawn like a digit is
-among the letters, so that a detector which is pretrained on them has seen no digit.
-"""
+"""From characters to scenes: sizes, places, colours and grounds are drawn by chance."""
 
 from __future__ import annotations
 
-import string
-from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from companion import checks, runtime
-from companion.datasets import digits, glyphs
+from companion import checks
+from companion.datasets.scenes.ink import Ink
 
-__all__ = ["DIGITS", "LETTERS", "SCENE_SIZE", "Ink", "digit_ink", "draw_scenes", "letter_ink"]
+__all__ = ["SCENE_SIZE", "draw_scenes"]
 
 Array = np.ndarray[Any, Any]
 
 SCENE_SIZE = 128
 """Height and width of a scene, in pixels."""
-
-DIGITS = digits.CARD.classes
-LETTERS = tuple(letters[0] for letters in glyphs.LETTERS if letters[0].isascii())
-"""The classes of letter scenes: Latin; a small letter of its capital's shape is in its class."""
 
 MOST = 6
 """Most characters in a scene."""
@@ -44,80 +31,8 @@ SMALLEST_CONTRAST = 0.3
 """Least difference in brightness of ink and ground."""
 
 TRIES = 20
-COPIES = 4
 GREY = np.array([0.299, 0.587, 0.114])
 """Shares of red, green and blue in brightness."""
-
-
-@dataclass(frozen=True, eq=False)
-class Ink:
-    """Characters to put into scenes.
-
-    Attributes:
-        images: amount of ink in [0, 1], (characters, height, width), float32.
-        labels: positions in `classes`, (characters,), int64.
-        classes: names of the labels.
-    """
-
-    images: Array
-    labels: Array
-    classes: tuple[str, ...]
-
-
-@cache
-def digit_ink(part: str) -> Ink:
-    """Return the handwritten digits of one part.
-
-    Args:
-        part: `"pool"` (1000 digits) or `"test"` (797).
-
-    Raises:
-        CompanionError: an unknown part.
-    """
-    source = digits.load()
-    split = source.pool if checks.one_of("part", part, ("pool", "test")) == "pool" else source.test
-    labels: Any = split.labels
-    return Ink(np.asarray(split.inputs)[:, 0], np.asarray(labels), DIGITS)
-
-
-@cache
-def letter_ink(part: str, seed: int) -> Ink:
-    """Return Latin letters, each drawn with each face and distorted several times.
-
-    Args:
-        part: `"pool"` (28 faces) or `"test"` (the 4 faces that are held out).
-        seed: of the distortions.
-
-    Raises:
-        CompanionError: an unknown part.
-    """
-    is_test = checks.one_of("part", part, ("pool", "test")) == "test"
-    held_out = glyphs.HELD_OUT_FACES
-    drawings = _letters([face for face in glyphs.FACES if (face.name in held_out) == is_test])
-    generator = torch.Generator().manual_seed(runtime.derive_seed(seed, "letter scenes", part))
-    amounts = glyphs.Distortion(
-        fill=(0.7, 0.85), thicken=1, resolutions=(8, 10, 12, 16, 32), noise=0.0
-    )
-    rounds = [
-        glyphs.distort(drawings[0], generator=generator, distortion=amounts) for _ in range(COPIES)
-    ]
-    return Ink(np.asarray(torch.cat(rounds)[:, 0]), np.tile(drawings[1], COPIES), LETTERS)
-
-
-def _letters(faces: list[glyphs.Face]) -> tuple[Tensor, Array]:
-    """Return the drawings of Latin letters and their positions in `LETTERS`."""
-    latin = [
-        face if face.characters else replace(face, characters=string.ascii_letters)
-        for face in faces
-    ]
-    drawings = glyphs.render_letters(latin)
-    position = {
-        number: LETTERS.index(letters[0])
-        for number, letters in enumerate(glyphs.LETTERS)
-        if letters[0] in LETTERS
-    }
-    labels = [position[label] for label in drawings.labels.tolist()]
-    return drawings.images, np.array(labels)
 
 
 def draw_scenes(
