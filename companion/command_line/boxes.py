@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from companion import checks
+from companion.checks import CompanionError
 
 if TYPE_CHECKING:
     from companion.boxes import Annotations
@@ -92,8 +94,9 @@ def convert(options: argparse.Namespace) -> int:
     """Write a folder of images with boxes in another format."""
     from companion import boxes
 
-    found, said = _listening(
-        lambda: boxes.convert(
+    with warnings.catch_warnings(record=True) as caught, _naming_the_option():
+        warnings.simplefilter("always")
+        found = boxes.convert(
             _folder(options.source),
             options.target,
             format=options.format,
@@ -102,19 +105,22 @@ def convert(options: argparse.Namespace) -> int:
             images="link" if options.link else "copy",
             voc_inclusive=options.voc_inclusive,
         )
-    )
-    for sentence in said:
-        print(f"note: {sentence}", file=sys.stderr)
+    for warning in caught:
+        print(f"note: {warning.message}", file=sys.stderr)
     print(f"{_summary(found)}\nWritten: {options.target} ({options.format})")
     return 0
 
 
-def _listening(run: Callable[[], Annotations]) -> tuple[Annotations, list[str]]:
-    """Return what a function returns, and the warnings it gave."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        found = run()
-    return found, [str(warning.message) for warning in caught]
+@contextlib.contextmanager
+def _naming_the_option() -> Iterator[None]:
+    """Say of a folder with problems which option leaves them out."""
+    try:
+        yield
+    except CompanionError as error:
+        advice = 'pass on_problem="report" to leave them out and keep a list'
+        raise CompanionError(
+            str(error).replace(advice, "leave them out with --leave-out")
+        ) from None
 
 
 def _folder(name: str) -> Path:

@@ -98,7 +98,7 @@ def test_torchvision_reads_the_voc_folder(annotations, tmp_path):
     from torchvision.datasets import VOCDetection
 
     write_annotations(annotations, tmp_path / "VOCdevkit" / "VOC2007", format="voc")
-    lists = {"train": "abc", "val": "d", "trainval": "abcd", "test": "ef"}
+    lists = {"train": "abd", "val": "c", "trainval": "abcd", "test": "ef"}
     for part, names in lists.items():
         # torchvision looks for jpg files alone.
         for image in (tmp_path / "VOCdevkit" / "VOC2007" / "JPEGImages").glob("*.png"):
