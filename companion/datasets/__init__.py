@@ -1,4 +1,4 @@
-"""From a name to splits of raw examples: real digits, rendered letters, your own folder.
+"""From a name to splits of raw examples: digits, letters, drawn scenes, your own folder.
 
 A dataset is a module with a `CARD` and a function `load(path) -> Source`; it is registered here.
 """
@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from companion.datasets import digits, fashion_mnist, folder, glyphs, omniglot, pets, smears
+from companion.datasets import (
+    digits,
+    fashion_mnist,
+    folder,
+    glyphs,
+    omniglot,
+    pets,
+    scenes,
+    smears,
+)
 from companion.datasets.base import FILES, LOADERS, Loader, Source, register_dataset
 from companion.registry import DATASETS
 from companion.splits import Splits, draw
@@ -57,4 +66,8 @@ register_dataset(folder.CARD, folder.load)
 register_dataset(fashion_mnist.CARD, fashion_mnist.load, files=fashion_mnist.FILES)
 register_dataset(pets.CARD, pets.load)
 register_dataset(omniglot.CARD, omniglot.load, files=omniglot.FILES)
+register_dataset(scenes.DIGIT_SCENES, scenes.load_digit_scenes)
+register_dataset(scenes.LETTER_SCENES, scenes.load_letter_scenes)
+register_dataset(smears.SMEARS, smears.load_smears)
+register_dataset(smears.SMEARS_A, smears.load_smears_a)
 register_dataset(smears.SMEAR_CELLS, smears.load_cells)
