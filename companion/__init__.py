@@ -64,6 +64,7 @@ _MODULES = (
     "strategies",
     "training",
     "optimisation",
+    "embedding",
     "exporting",
     "fewshot",
     "study",
