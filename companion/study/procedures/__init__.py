@@ -1,0 +1,1 @@
+"""Procedures of recorded studies: one plain function `run(arm, seed)` a module."""
