@@ -5,7 +5,7 @@ Names of the parameters are those of the PyTorch port that published the weights
 loads here without that package, whose requirements clash with today's torch. Without the classifier
 the network has 23,482,624 parameters, with it (8631 people) 27,910,327.
 
-Reference: schroff2015facenet; szegedy2017inception, fig. 14 ff.; cao2018vggface2
+Reference: schroff2015facenet; szegedy2017inception, sec. 3.2; cao2018vggface2
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Queries are compared with a gallery by the cosine of their embeddings. In retrie
 sorted for each query. In open-set identification (1:N) a query gets the identity of its nearest
 gallery item, or none if even that is below a threshold.
 
-Reference: musgrave2020metric, sec. 3; grother2019ongoing, sec. 3
+Reference: musgrave2020metric, sec. 3; grother2019face
 """
 
 from __future__ import annotations

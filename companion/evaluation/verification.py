@@ -5,7 +5,7 @@ its similarity is at least the threshold $t$. The false accept rate (FAR) is the
 pairs that are accepted, the true accept rate (TAR) the share of genuine ones; 1 - TAR is the false
 reject rate (FRR). All rates take weights, one a pair, which is what the bootstrap needs.
 
-Reference: grother2019ongoing, sec. 3; fawcett2006introduction
+Reference: grother2019face; fawcett2006introduction
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ def triplet_loss(
         CompanionError: embeddings and labels that do not fit together, a batch without both kinds
             of pairs, a margin that is not above 0, or an unknown mining.
 
-    Reference: schroff2015facenet, eq. 1-4; hermans2017defense, eq. 5
+    Reference: schroff2015facenet, eq. 1-4; hermans2017defense, sec. 2
     """
     checks.finite_positive("margin", margin)
     checks.one_of("mining", mining, MINING)
