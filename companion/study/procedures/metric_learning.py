@@ -22,7 +22,22 @@ from companion.datasets import omniglot
 from companion.embedding import EmbeddingNet, embed, train_embedding_
 from companion.splits import Split
 
-__all__ = ["ALPHABETS", "ARMS", "run"]
+__all__ = ["ALPHABETS", "ARMS", "ASSETS", "RESTS_ON", "run"]
+
+RESTS_ON = (
+    "backbones.base",
+    "backbones.glyphnet",
+    "backbones.vision",
+    "datasets.omniglot",
+    "embedding",
+    "evaluation.pairs",
+    "evaluation.retrieval",
+    "evaluation.verification",
+    "objectives.metric",
+    "optimisation",
+    "training.recipe",
+)
+ASSETS = ("glyphnet",)
 
 ALPHABETS = {
     "train": ("Korean", "Japanese_(katakana)", "Early_Aramaic"),
