@@ -62,11 +62,11 @@ def test_arms_start_and_train_as_they_are_called(monkeypatch):
         made.append((net.backbone.is_pretrained, options["trained"], type(loss).__name__))
 
     monkeypatch.setattr(metric_learning, "train_embedding_", watch)
-    for arm in ("arcface on frozen", "arcface", "triplet from scratch"):
+    for arm in ("arcface on frozen", "triplet, all trained", "triplet from scratch"):
         metric_learning._trained(arm, 0)
     assert made == [
         (True, "projection", "ArcFace"),
-        (True, "all", "ArcFace"),
+        (True, "all", "partial"),
         (False, "all", "partial"),
     ]
     with pytest.raises(CompanionError, match="arm: got 'triplets'"):
