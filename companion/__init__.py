@@ -65,6 +65,7 @@ _MODULES = (
     "strategies",
     "training",
     "optimisation",
+    "embedding",
     "exporting",
     "fewshot",
     "study",

@@ -74,10 +74,11 @@ def load_backbone(
 
 def _register_all() -> None:
     """Register the backbones of this package."""
-    from companion.backbones import detection, vision
+    from companion.backbones import detection, faces, vision
 
     for card, loader in (*vision.CARDS, *detection.CARDS):
         register_backbone(card, loader)
+    register_backbone(faces.CARD, faces.load)
 
 
 _register_all()

@@ -15,6 +15,13 @@ from companion.objectives.gradients import (
     task_gradients,
 )
 from companion.objectives.l2_sp import l2_sp, starting_point
+from companion.objectives.metric import (
+    MINING,
+    ArcFace,
+    contrastive_loss,
+    squared_distances,
+    triplet_loss,
+)
 from companion.objectives.mmd import BANDWIDTH_FACTORS, median_bandwidth, mmd_squared
 from companion.objectives.reversal import GradientReversal, reversal_strength, reverse_gradient
 from companion.objectives.uncertainty import UncertaintyWeighting
@@ -28,11 +35,14 @@ from companion.objectives.unlabelled import (
 
 __all__ = [
     "BANDWIDTH_FACTORS",
+    "MINING",
+    "ArcFace",
     "CoralMap",
     "GradientReversal",
     "PseudoLabels",
     "UncertaintyWeighting",
     "assign_gradients_",
+    "contrastive_loss",
     "coral_loss",
     "covariance",
     "distillation_loss",
@@ -50,7 +60,9 @@ __all__ = [
     "reverse_gradient",
     "soft_target_loss",
     "soft_targets",
+    "squared_distances",
     "starting_point",
     "task_gradients",
+    "triplet_loss",
     "view_consistency",
 ]
