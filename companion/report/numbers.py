@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from companion.evaluation import Interval, Paired
 
+if TYPE_CHECKING:
+    from companion.study import Study
+
 __all__ = [
+    "budget_unit",
     "format_bytes",
     "format_difference",
     "format_fraction",
@@ -51,6 +56,15 @@ def format_difference(value: float | None, *, digits: int = 3) -> str:
     """
     text = format_fraction(value, digits=digits)
     return text if text.startswith("-") else f"+{text}"
+
+
+def budget_unit(study: Study) -> str:
+    """Return what a study's budgets count: labels a class, or labelled images for boxes.
+
+    Args:
+        study: live or recorded.
+    """
+    return "labelled images" if study.items.task == "detection" else "labels a class"
 
 
 def format_interval(interval: Interval | None, *, digits: int = 2) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from companion import checks
 from companion.evaluation import MIN_SEEDS, Interval
-from companion.report.numbers import format_fraction, format_mean
+from companion.report.numbers import budget_unit, format_fraction, format_mean
 from companion.report.style import figure_size, finish, footnote, new_figure, strategy_style
 from companion.report.tables import recorded_note
 
@@ -106,12 +106,12 @@ def plot_label_curve(study: Study, *, strategies: Sequence[str] | None = None) -
     axes.set_xscale("log")
     axes.set_xticks(budgets, [str(budget) for budget in budgets])
     axes.minorticks_off()
-    axes.set(xlabel="labels a class", ylabel=f"test {study.metric} (fraction)")
+    axes.set(xlabel=budget_unit(study), ylabel=f"test {study.metric} (fraction)")
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     footnote(figure, recorded_note(study))
-    return finish(
-        figure, alt=f"Test {study.metric} over labels a class: {'; '.join(words)} labels a class."
-    )
+    unit = budget_unit(study)
+    alt = f"Test {study.metric} over {unit}: {'; '.join(words)} {unit}."
+    return finish(figure, alt=alt)
 
 
 def _draw_curve(axes: Axes, name: str, positions: list[float], rows: list[Row]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from companion import checks, evaluation
 from companion.report.numbers import (
+    budget_unit,
     format_difference,
     format_fraction,
     format_interval,
@@ -154,7 +155,7 @@ def study_table(study: Study, *, caption: str = "") -> Table:
     rows = [
         {
             "strategy": row.strategy,
-            "labels a class": _budget(row.labels_per_class),
+            budget_unit(study): _budget(row.labels_per_class),
             "seeds": len(row.values),
             f"test {study.metric}": format_mean(row.mean, row.interval),
             "other test items": format_interval(row.items_interval),
@@ -186,7 +187,7 @@ def effects_table(study: Study, *, baseline: str = "scratch", caption: str = "")
     rows = [
         {
             "strategy": effect.strategy,
-            "labels a class": _budget(effect.labels_per_class),
+            budget_unit(study): _budget(effect.labels_per_class),
             "seeds": effect.paired.num_pairs,
             "mean difference": format_difference(effect.paired.mean_difference),
             "95% interval": format_interval(effect.paired.interval, digits=3) or "points only",

@@ -260,7 +260,7 @@ def test_a_table_is_text_html_and_markdown():
     assert [attrs["scope"] for tag, attrs in tags if tag == "th"] == ["col"] * 3 + ["row"] * 2
     assert ("caption", {}) in tags
     assert "&lt;c&gt;" in page
-    assert "a&#124;b" in shown._repr_markdown_()
+    assert "a&#124;b" in shown._repr_html_()
 
 
 def test_rows_of_a_table_have_the_same_columns():
@@ -692,3 +692,19 @@ def test_a_live_study_with_all_labels_and_another_baseline(results):
     line = read(results)["study_few"]["value"]
     assert (line["best_score"], line["baseline_score"]) == (".200", ".100")
     assert line["difference"] == "no claim, +.100"
+
+
+def test_budgets_of_detection_count_images(images):
+    found = study.compare(
+        images.backbone,
+        images.splits,
+        strategies=["probe"],
+        seeds=[0],
+        recipe=training.Recipe(min_steps=1),
+    )
+    assert "labels a class" in report.study_table(found)._repr_html_()
+    items = dataclasses.replace(found.items, task="detection")
+    boxes = dataclasses.replace(found, items=items)
+    text = report.study_table(boxes)._repr_html_()
+    assert "labelled images" in text
+    assert "labels a class" not in text
