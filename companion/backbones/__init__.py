@@ -67,9 +67,9 @@ def load_backbone(
 
 def _register_all() -> None:
     """Register the backbones of this package."""
-    from companion.backbones import vision
+    from companion.backbones import vision, vision_public
 
-    for card, loader in vision.CARDS:
+    for card, loader in (*vision.CARDS, *vision_public.CARDS):
         register_backbone(card, loader)
 
 
