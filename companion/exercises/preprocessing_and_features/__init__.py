@@ -75,7 +75,7 @@ register(
         expects="a function of train that returns a transform",
         check=check_chain,
         hints=(
-            "glyphnet was pretrained with a mean of 0.27 and a standard deviation of 0.30.",
+            "What do `MEAN` and `STD` in `companion.backbones.glyphnet` say?",
             "Which of the changes keeps the label of a digit? And to whom does it apply?",
             "Every third pixel is not a third of the page.",
         ),
