@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 import torch
 from torch import nn
@@ -9,7 +11,7 @@ from torchvision import models
 
 import companion
 from companion.adapters import add_lora_
-from companion.backbones import load_backbone
+from companion.backbones import Backbone, load_backbone
 from companion.backbones.vision_public import (
     PATCH_SIZE,
     VGG16_GROUPS,
@@ -32,6 +34,12 @@ GROUPS = {
 }
 
 
+@cache
+def loaded(name: str) -> Backbone:
+    """The random backbone at its smallest size; for tests that leave it as it is."""
+    return load_backbone(name, pretrained=False, image_size=32)
+
+
 def small_vit(**options) -> models.VisionTransformer:
     sizes = dict(image_size=16, patch_size=4, num_layers=2, num_heads=2, hidden_dim=8, mlp_dim=12)
     network = models.VisionTransformer(**(sizes | options), num_classes=3)
@@ -52,7 +60,7 @@ def split_of(pictures: torch.Tensor) -> Split:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_gives_features_of_its_card_from_five_groups(name):
-    backbone = load_backbone(name, pretrained=False, image_size=32)
+    backbone = loaded(name)
     batch = backbone.prepare(split_of(images(40))).batch(torch.tensor([0, 1]))
     assert batch.inputs.shape == (2, 3, 32, 32)
     assert backbone(batch.inputs).shape == (2, backbone.card.feature_dim)
@@ -181,7 +189,7 @@ def test_sizes_and_licence_are_what_torchvision_states():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_preprocessing_is_that_of_the_weights(name):
-    backbone = load_backbone(name, pretrained=False, image_size=32)
+    backbone = loaded(name)
     ready = backbone.prepare(split_of(images(32, channels=1))).batch(torch.tensor([0])).inputs
     recipe = models.get_model_weights(name).DEFAULT.transforms()
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (recipe.mean, recipe.std))
@@ -219,7 +227,7 @@ def test_rehearsal_keeps_them_random(name, monkeypatch):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_probe_moves_the_head_and_nothing_else(name):
-    backbone = load_backbone(name, pretrained=False, image_size=32)
+    backbone = loaded(name)
     before = {key: value.clone() for key, value in backbone.state_dict().items()}
     digits = companion.load_dataset("digits", labels_per_class=1, seed=0)
     recipe = Recipe(epochs=1, min_steps=3)
