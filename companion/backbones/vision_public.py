@@ -47,11 +47,8 @@ VGG16_GROUPS = tuple(
 VIT_B_16_GROUPS = (
     LayerGroup("embedding", ("embedding",)),
     *(
-        LayerGroup(
-            f"blocks{number}",
-            tuple(f"blocks.{i}" for i in range(3 * number - 3, 3 * number)),
-        )
-        for number in (1, 2, 3)
+        LayerGroup(f"blocks{n}", tuple(f"blocks.{i}" for i in range(3 * n - 3, 3 * n)))
+        for n in (1, 2, 3)
     ),
     LayerGroup("blocks4", ("blocks.9", "blocks.10", "blocks.11", "norm")),
 )
@@ -122,8 +119,7 @@ class SelfAttention(nn.Module):
 
         Args:
             query: tokens, (batch, tokens, width).
-            key: the same tokens; not looked at.
-            value: the same tokens; not looked at.
+            key, value: the same tokens; not looked at.
             need_weights: must be False.
         """
         batch, tokens, width = query.shape
@@ -170,20 +166,20 @@ def public_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """
     renamed = {}
     for name, tensor in state.items():
-        if name.startswith("heads."):
-            continue
-        for old, new in (
-            ("conv_proj.", "embedding.conv_proj."),
-            ("class_token", "embedding.class_token"),
-            ("encoder.pos_embedding", "embedding.pos_embedding"),
-            ("encoder.layers.encoder_layer_", "blocks."),
-            ("encoder.ln.", "norm."),
-        ):
+        for old, new in _NEW_NAMES:
             if name.startswith(old):
-                name = new + name[len(old) :]
-                break
-        renamed[name.replace(".in_proj_", ".in_proj.")] = tensor
+                own = new + name[len(old) :].replace(".in_proj_", ".in_proj.")
+                renamed[own] = tensor
     return renamed
+
+
+_NEW_NAMES = (
+    ("conv_proj.", "embedding.conv_proj."),
+    ("class_token", "embedding.class_token"),
+    ("encoder.pos_embedding", "embedding.pos_embedding"),
+    ("encoder.layers.encoder_layer_", "blocks."),
+    ("encoder.ln.", "norm."),
+)
 
 
 class PlainNetwork(nn.Module):
