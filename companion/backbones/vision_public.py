@@ -80,14 +80,12 @@ class PatchEmbedding(nn.Module):
             checks.fail(
                 "images",
                 got=f"{images.shape[-2]} x {images.shape[-1]} pixels",
-                expected=f"{self.image_size} x {self.image_size}: each position has its own "
-                "embedding",
+                expected=f"{self.image_size} x {self.image_size}, one embedding a position",
                 do="prepare them with backbone.prepare, or load the backbone with image_size=",
             )
         patches = self.conv_proj(images).flatten(2).transpose(1, 2)
-        first = self.class_token.expand(len(images), -1, -1)
-        tokens: Tensor = self.dropout(torch.cat([first, patches], dim=1) + self.pos_embedding)
-        return tokens
+        tokens = torch.cat([self.class_token.expand(len(images), -1, -1), patches], dim=1)
+        return cast("Tensor", self.dropout(tokens + self.pos_embedding))
 
 
 class SelfAttention(nn.Module):
@@ -119,7 +117,8 @@ class SelfAttention(nn.Module):
 
         Args:
             query: tokens, (batch, tokens, width).
-            key, value: the same tokens; not looked at.
+            key: the same tokens; not looked at.
+            value: the same tokens; not looked at.
             need_weights: must be False.
         """
         batch, tokens, width = query.shape
@@ -154,8 +153,7 @@ class PatchTransformer(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the class token behind the last block, (batch, width), normalised."""
-        tokens: Tensor = self.norm(self.blocks(self.embedding(images)))
-        return tokens[:, 0]
+        return cast("Tensor", self.norm(self.blocks(self.embedding(images)))[:, 0])
 
 
 def public_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -206,8 +204,7 @@ class PlainNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return features, (batch, last width), of images (batch, 3, height, width)."""
-        maps: Tensor = self.features(images)
-        return maps.mean(dim=(2, 3))
+        return cast("Tensor", self.features(images).mean(dim=(2, 3)))
 
 
 def load_vgg(
@@ -215,8 +212,8 @@ def load_vgg(
 ) -> Backbone:
     """Load a VGG of torchvision with its public ImageNet weights, without its linear layers.
 
-    Two linear layers of 4,096 units hold most of its parameters and are tied to a grid of 7 x 7
-    positions. They are left out: the features are the mean over positions of the last block.
+    They hold most of its parameters and are tied to a grid of 7 x 7 positions. Without them the
+    features are the mean over positions of the last block.
 
     Args:
         card: its card; the name is torchvision's.
@@ -300,10 +297,8 @@ def _public_state(recipe: Any, *, pretrained: bool) -> dict[str, Tensor] | None:
     """Return the public weights, or `None` where they stay random."""
     if not pretrained or runtime.scale() == "rehearsal":
         return None
-    state: dict[str, Tensor] = recipe.get_state_dict(
-        progress=runtime.show_progress(None), weights_only=True
-    )
-    return state
+    progress = runtime.show_progress(None)
+    return cast("dict[str, Tensor]", recipe.get_state_dict(progress=progress, weights_only=True))
 
 
 def _prepare(card: BackboneCard, recipe: Any, image_size: int | None) -> ImagePrepare:
