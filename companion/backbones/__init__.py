@@ -74,9 +74,9 @@ def load_backbone(
 
 def _register_all() -> None:
     """Register the backbones of this package."""
-    from companion.backbones import detection, faces, vision
+    from companion.backbones import detection, faces, vision, vision_public
 
-    for card, loader in (*vision.CARDS, *detection.CARDS):
+    for card, loader in (*vision.CARDS, *vision_public.CARDS, *detection.CARDS):
         register_backbone(card, loader)
     register_backbone(faces.CARD, faces.load)
 
