@@ -1,13 +1,10 @@
-"""Backbones of detectors: the bundled spotnet and torchvision's detectors with COCO weights.
-
-A detector's weights are one state dict in torchvision's format: `backbone.*` is the encoder, the
-rest the head. Of the head all but the layers that name classes is carried over.
-"""
+"""Backbones of detectors: the bundled spotnet and torchvision's detectors with COCO weights."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,19 +13,13 @@ from torch import Tensor, nn
 from companion import assets, checks, runtime
 from companion.backbones import spotnet
 from companion.backbones.base import Backbone, DetectorParts, LayerGroup
+from companion.backbones.detector_weights import part_weights
 from companion.backbones.vision import ImagePrepare, PreparedImages
 from companion.batches import Augmentation, BatchSource, DetectionSource
 from companion.registry import BackboneCard
 from companion.splits import Split
 
 __all__ = ["CARDS", "DetectionPrepare", "load_public_detector", "load_spotnet"]
-
-CLASS_LAYERS = (
-    "head.classification_head.cls_logits",
-    "roi_heads.box_predictor.cls_score",
-    "roi_heads.box_predictor.bbox_pred",
-)
-"""Layers of torchvision's detectors whose outputs are classes."""
 
 SPOTNET_GROUPS = (
     LayerGroup("stem", ("stem",)),
@@ -130,21 +121,6 @@ def load_spotnet(
     )
 
 
-def part_weights(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Return the encoder's weights and those of the head that name no class.
-
-    Args:
-        state: a detector's state dict in torchvision's format.
-    """
-    encoder = {k.removeprefix("backbone."): v for k, v in state.items() if k.startswith("backbone")}
-    head = {
-        name: value
-        for name, value in state.items()
-        if not name.startswith(("backbone.", *CLASS_LAYERS))
-    }
-    return encoder, head
-
-
 class _Flattened(nn.Module):
     """A backbone with several feature maps, whose maps become one row of positions."""
 
@@ -167,6 +143,7 @@ class _Public:
         strides: pixels between the positions of each map.
         returned_layers: stages of the residual network that the pyramid begins with.
         options: as in `DetectorParts`.
+        norm_eps: what the public weights want added to the variances of the frozen batch norms.
     """
 
     kind: str
@@ -175,6 +152,7 @@ class _Public:
     anchor_sizes: tuple[tuple[int, ...], ...]
     aspect_ratios: tuple[float, ...]
     options: Mapping[str, float]
+    norm_eps: float = 1e-5
 
 
 PUBLIC = {
@@ -188,6 +166,7 @@ PUBLIC = {
         ((32,), (64,), (128,), (256,), (512,)),
         (0.5, 1.0, 2.0),
         {"num_pooled_maps": 4},
+        norm_eps=0.0,
     ),
 }
 PUBLIC_SIZE = 512
@@ -256,7 +235,8 @@ def _pyramid(public: _Public) -> nn.Module:
     from torchvision.ops.feature_pyramid_network import LastLevelMaxPool, LastLevelP6P7
     from torchvision.ops.misc import FrozenBatchNorm2d
 
-    body = resnet50(weights=None, norm_layer=FrozenBatchNorm2d)
+    norm = partial(FrozenBatchNorm2d, eps=public.norm_eps)
+    body = resnet50(weights=None, norm_layer=norm)
     extra = LastLevelP6P7(256, 256) if public.kind == "fcos" else LastLevelMaxPool()
     pyramid: nn.Module = _resnet_fpn_extractor(
         body, 5, returned_layers=list(public.returned_layers), extra_blocks=extra

@@ -24,11 +24,12 @@ from companion.boxes.geometry import (
     pixels_to_fractions,
     sizes_to_corners,
 )
-from companion.boxes.records import AnnotatedImage, Annotations, Box, Problem, said
+from companion.boxes.records import PARTS, AnnotatedImage, Annotations, Box, Problem, said
 
 __all__ = [
     "FORMATS",
     "KINDS",
+    "PARTS",
     "AnnotatedImage",
     "Annotations",
     "Box",

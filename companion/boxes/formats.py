@@ -235,14 +235,13 @@ def _tell(root: Path, findings: Findings, *, fails: bool) -> None:
     problems = findings.problems
     if not problems:
         return
+    counted = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
     if not fails:
-        warnings.warn(
-            f"{root}: {len(problems)} problems, left out or clipped: {said(problems)}", stacklevel=3
-        )
+        warnings.warn(f"{root}: {counted}, left out or clipped: {said(problems)}", stacklevel=3)
         return
     checks.fail(
         f"annotations in {root}",
-        got=f"{len(problems)} problem{'s' if len(problems) > 1 else ''}: {said(problems)}",
+        got=f"{counted}: {said(problems)}",
         expected="boxes with an area, inside whole images, with known labels",
         do='put them right, or pass on_problem="report" to leave them out and keep a list',
     )

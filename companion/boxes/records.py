@@ -113,12 +113,12 @@ def said(problems: Sequence[Problem], *, num_files: int = 3) -> str:
 
     Example:
         >>> said([Problem("a.xml", "box without area", "cell at 3,3,3,3")])
-        '1 box without area (a.xml)'
+        'box without area: 1 (a.xml)'
     """
     kinds = Counter(problem.kind for problem in problems)
     rows = []
     for kind, number in kinds.most_common():
         files = list(dict.fromkeys(p.file for p in problems if p.kind == kind))
         more = ", ..." if len(files) > num_files else ""
-        rows.append(f"{number} {kind} ({', '.join(files[:num_files])}{more})")
+        rows.append(f"{kind}: {number} ({', '.join(files[:num_files])}{more})")
     return "; ".join(rows)

@@ -23,7 +23,15 @@ from typing import Any
 
 from companion import checks
 from companion.boxes import checking
-from companion.boxes.checking import IMAGE_SUFFIXES, Findings, RawBox, RawImage, as_number, visible
+from companion.boxes.checking import (
+    IMAGE_SUFFIXES,
+    Findings,
+    RawBox,
+    RawImage,
+    as_number,
+    images_by_stem,
+    visible,
+)
 from companion.boxes.records import PARTS, AnnotatedImage, Annotations
 from companion.boxes.writing import Put, as_text, write_text
 
@@ -38,7 +46,7 @@ NO_LABELS = {NAMES_ALONE, *(f"{part}.txt" for part in PARTS)}
 
 
 def is_here(root: Path) -> bool:
-    """Return whether a folder holds a yaml file with `names`, or `classes.txt`.
+    """Return whether a folder holds a yaml file with `names`, or `classes.txt` with images.
 
     Args:
         root: the folder.
@@ -100,7 +108,7 @@ def _settings(root: Path) -> dict[str, Any] | None:
         if isinstance(content, dict) and "names" in content:
             return content
     names = root / NAMES_ALONE
-    if names.is_file():
+    if names.is_file() and ((root / LABELS).is_dir() or images_by_stem(root)):
         return {"names": list(filter(None, names.read_text(encoding="utf-8-sig").splitlines()))}
     return None
 

@@ -239,8 +239,7 @@ def _checked_predictions(
     """Return predictions as class ids or boxes of the split's classes."""
     num_classes = len(split.classes)
     if split.task == "detection":
-        rows = list(predictions)
-        return as_boxes("predictions", rows, num_classes=num_classes, with_scores=True)
+        return as_boxes("predictions", predictions, num_classes=num_classes, with_scores=True)
     return as_class_ids("predictions", predictions, task=split.task, num_classes=num_classes)
 
 

@@ -6,17 +6,18 @@ non-maximum suppression are torchvision's: FCOS for one stage, Faster R-CNN for 
 
 from __future__ import annotations
 
+import contextlib
 from collections import OrderedDict
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from companion import checks
+from companion import checks, runtime
 from companion.backbones.base import DetectorParts
 from companion.batches import IGNORE_LABEL
 from companion.heads.base import Head
-from companion.heads.detector_parts import NoBackbone, as_in_training, load_all_but_
+from companion.heads.detector_parts import NoBackbone, load_all_but_, training_mode
 
 __all__ = ["DetectionHead", "OneStageHead", "TwoStageHead", "detection_head"]
 
@@ -209,8 +210,9 @@ class OneStageHead(DetectionHead):
 
     def _anchors(self, logits: Tensor) -> list[Tensor]:
         """Return the place of each position as a square, (positions, 4) in pixels, an image."""
-        blank = [logits.new_zeros(1).expand(1, 1, side, side) for side in self.parts.map_sides]
-        return list(self.detector.anchor_generator(self.image_list(logits.float()), blank))
+        places = logits.float()  # of half precision the far ones would be rounded
+        blank = [places.new_zeros(1).expand(1, 1, side, side) for side in self.parts.map_sides]
+        return list(self.detector.anchor_generator(self.image_list(places), blank))
 
 
 class TwoStageHead(DetectionHead):
@@ -241,7 +243,7 @@ class TwoStageHead(DetectionHead):
             box_roi_pool=MultiScaleRoIAlign(names, output_size=side, sampling_ratio=2),
             box_head=TwoMLPHead(feature_dim * side * side, hidden),
             box_score_thresh=MIN_SCORE,
-            **{name: int(value) for name, value in options.items()},
+            **options,
         )
         detector.roi_heads.box_predictor = FastRCNNPredictor(hidden, num_classes + 1)
         return detector
@@ -265,6 +267,9 @@ class TwoStageHead(DetectionHead):
     ) -> Tensor:
         """Return the four losses of both stages, their sum for each item, (batch,).
 
+        Both stages draw which anchors and proposals count. In evaluation mode the draw is the
+        same each time, so that losses of val differ by the weights alone.
+
         Args:
             logits: the features, (batch, positions, channels).
             labels: (batch, boxes, 5).
@@ -278,7 +283,8 @@ class TwoStageHead(DetectionHead):
         targets = self.targets(labels, first_class=1)
         maps, images = self.maps(logits.float()), self.image_list(logits.float())
         rpn, roi_heads = self.detector.rpn, self.detector.roi_heads
-        with as_in_training(rpn, roi_heads):
+        draws = contextlib.nullcontext() if self.training else runtime.fork_seed(0, "proposals")
+        with draws, training_mode(True, rpn, roi_heads):
             proposals, first = rpn(images, maps, targets)
             _, second = roi_heads(maps, proposals, images.image_sizes, targets)
         total: Tensor = sum((first | second).values())
@@ -287,8 +293,10 @@ class TwoStageHead(DetectionHead):
     def predict(self, logits: Tensor, mask: Tensor | None = None) -> list[Tensor]:
         """Return the boxes that are left after non-maximum suppression, (detections, 6) each."""
         maps, images = self.maps(logits.float()), self.image_list(logits.float())
-        proposals, _ = self.detector.rpn(images, maps)
-        found, _ = self.detector.roi_heads(maps, proposals, images.image_sizes)
+        rpn, roi_heads = self.detector.rpn, self.detector.roi_heads
+        with training_mode(False, rpn, roi_heads):
+            proposals, _ = rpn(images, maps)
+            found, _ = roi_heads(maps, proposals, images.image_sizes)
         return self.rows(found, first_class=1)
 
 

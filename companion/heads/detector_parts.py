@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from companion import checks
 
-__all__ = ["NoBackbone", "as_in_training", "load_all_but_"]
+__all__ = ["NoBackbone", "load_all_but_", "training_mode"]
 
 
 class NoBackbone(nn.Module):
@@ -21,11 +21,16 @@ class NoBackbone(nn.Module):
 
 
 @contextlib.contextmanager
-def as_in_training(*modules: nn.Module) -> Iterator[None]:
-    """Let torchvision's modules compute losses, whatever mode their layers are in."""
+def training_mode(is_training: bool, *modules: nn.Module) -> Iterator[None]:
+    """Let torchvision's modules compute losses, or boxes, whatever mode their layers are in.
+
+    Args:
+        is_training: whether losses are wanted.
+        *modules: they look at their own mode alone; their layers stay as they are.
+    """
     modes = [module.training for module in modules]
     for module in modules:
-        module.training = True
+        module.training = is_training
     try:
         yield
     finally:

@@ -18,7 +18,7 @@ image leaves its labels as they are; the overlap of two boxes is the same in fra
 
 
 def as_boxes(
-    what: str, rows: Sequence[Any], *, num_classes: int, with_scores: bool = False
+    what: str, rows: Sequence[Any] | Tensor, *, num_classes: int, with_scores: bool = False
 ) -> list[Tensor]:
     """Return boxes as one float32 tensor an image.
 
@@ -37,10 +37,14 @@ def as_boxes(
             without area, or a score outside [0, 1]; the image is named by its position.
     """
     num_columns = len(BOX_COLUMNS) + with_scores
-    if isinstance(rows, (str, bytes)) or not hasattr(rows, "__len__"):
+    try:
+        images = None if isinstance(rows, (str, bytes)) else list(rows)
+    except TypeError:
+        images = None
+    if images is None:
         _refuse(what, f"a {type(rows).__name__}", num_columns)
     found = []
-    for position, row in enumerate(rows):
+    for position, row in enumerate(images):
         try:
             boxes = torch.as_tensor(row, dtype=torch.float32)
         except (TypeError, ValueError, RuntimeError):

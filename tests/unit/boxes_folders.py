@@ -10,7 +10,7 @@ from PIL import Image
 from companion.boxes import AnnotatedImage, Annotations, Box
 
 SIZES = {"a": (40, 30), "b": (64, 48), "c": (33, 57), "d": (50, 50), "e": (50, 50), "f": (21, 9)}
-PARTS = {"a": "train", "b": "train", "c": "train", "d": "val", "e": "test", "f": "test"}
+PARTS = {"a": "train", "b": "train", "c": "val", "d": "train", "e": "test", "f": "test"}
 BOXES = {
     "a": [Box("cat", 1, 2, 13, 17), Box("dog", 20, 0, 40, 30, is_difficult=True)],
     "b": [Box("dog", 10.25, 7.5, 63.125, 48)],
