@@ -155,9 +155,7 @@ def pretrain(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, options.learning_rate, total_steps=options.steps, pct_start=0.1
     )
-    generator = torch.Generator().manual_seed(
-        runtime.derive_seed(options.seed, "spotnet", "order")
-    )
+    generator = torch.Generator().manual_seed(runtime.derive_seed(options.seed, "spotnet", "order"))
     history, losses = [], []
     with runtime.fork_seed(options.seed, "spotnet", "sampling"):
         for step in range(1, options.steps + 1):
@@ -179,7 +177,7 @@ def pretrain(
 def batch(
     letters: Pictures, cells: Pictures, size: int, step: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Return half a batch of scenes and half of smears, the smears mirrored and turned at random."""
+    """Return half a batch of scenes and half of smears, these mirrored and turned at random."""
     parts = []
     for pictures, augment in (
         (letters, BoxAugment(contrast=0.2)),

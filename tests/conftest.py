@@ -213,6 +213,12 @@ def images() -> Case:
     return image_case()
 
 
+@pytest.fixture
+def boxes() -> Case:
+    """The detection task alone, with a fresh backbone."""
+    return boxes_case()
+
+
 @pytest.fixture(autouse=True)
 def _unread_test_sets() -> Iterator[None]:
     """Let no test see the test-set readings of another."""

@@ -182,7 +182,8 @@ class OneStageHead(DetectionHead):
         """Return focal, box and centre loss of the batch, the same number for each item, (batch,).
 
         They are sums over the batch divided by its number of matched positions, so an image has
-        no loss of its own.
+        no loss of its own. Of several processes each divides by the number of its own part: their
+        steps are near those of one process, not equal to them.
 
         Raises:
             CompanionError: `label_smoothing` is not 0.
@@ -268,7 +269,8 @@ class TwoStageHead(DetectionHead):
         """Return the four losses of both stages, their sum for each item, (batch,).
 
         Both stages draw which anchors and proposals count. In evaluation mode the draw is the
-        same each time, so that losses of val differ by the weights alone.
+        same each time, so that losses of val differ by the weights alone. All of it is computed in
+        single precision: corners of proposals would be rounded in a lower one.
 
         Args:
             logits: the features, (batch, positions, channels).
@@ -284,7 +286,8 @@ class TwoStageHead(DetectionHead):
         maps, images = self.maps(logits.float()), self.image_list(logits.float())
         rpn, roi_heads = self.detector.rpn, self.detector.roi_heads
         draws = contextlib.nullcontext() if self.training else runtime.fork_seed(0, "proposals")
-        with draws, training_mode(True, rpn, roi_heads):
+        exact = torch.autocast(logits.device.type, enabled=False)
+        with draws, exact, training_mode(True, rpn, roi_heads):
             proposals, first = rpn(images, maps, targets)
             _, second = roi_heads(maps, proposals, images.image_sizes, targets)
         total: Tensor = sum((first | second).values())

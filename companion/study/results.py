@@ -244,7 +244,8 @@ class Study:
         num_differing = _num_differing(first, second)
         difference = first.test[self.metric] - second.test[self.metric]
         same = (self.machine, dict(self.versions)) == (other.machine, dict(other.versions))
-        agrees = num_differing == 0 if same else abs(difference) <= tolerance
+        is_equal = num_differing == 0 and difference == 0
+        agrees = is_equal if same else abs(difference) <= tolerance
         return Agreement(agrees, same, num_differing, difference, tolerance)
 
     def __repr__(self) -> str:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import math
 
+import pytest
 import torch
 
 from companion.batches import (
     IGNORE_LABEL,
     Batch,
+    BoxAugment,
+    DetectionSource,
     ImageAugment,
     LazySource,
     PaddedSource,
     TensorSource,
     pad_sequences,
 )
+from companion.checks import CompanionError
 
 
 def test_tensor_source_picks_items_in_order():
@@ -110,3 +114,111 @@ def test_augment_rotates_by_the_drawn_angle():
         [math.sin(angle) / 1.2, math.cos(angle) / 1.2, -0.2],
     ]
     assert torch.allclose(matrix, torch.tensor(expected), atol=1e-6)
+
+
+# Boxes
+
+
+def _framed(num_images=40, size=16):
+    """Images with one bright rectangle each, and a box around it."""
+    generator = torch.Generator().manual_seed(0)
+    images, rows = torch.zeros(num_images, 3, size, size), []
+    for image in images:
+        x, y = torch.randint(0, size - 6, (2,), generator=generator).tolist()
+        width, height = torch.randint(2, 6, (2,), generator=generator).tolist()
+        image[:, y : y + height, x : x + width] = 1
+        corners = [x / size, y / size, (x + width) / size, (y + height) / size]
+        rows.append(torch.tensor([[1, *corners]]))
+    return images, rows
+
+
+def _bright_box(image):
+    """Return the corners of what is bright in an image, as fractions."""
+    ys, xs = (image[0] > 0.5).nonzero().unbind(dim=1)
+    return [
+        value / image.shape[-1]
+        for value in (xs.min().item(), ys.min().item(), xs.max().item() + 1, ys.max().item() + 1)
+    ]
+
+
+def test_detection_source_pads_boxes_with_no_class():
+    images, rows = torch.rand(3, 3, 4, 4), [torch.zeros(0, 5), torch.rand(2, 5), torch.rand(1, 5)]
+    for inputs in (images, list(images)):
+        source = DetectionSource(inputs, rows)
+        batch = source.batch(torch.tensor([2, 0, 1]))
+        assert torch.equal(batch.inputs, images[[2, 0, 1]])
+        assert batch.labels.shape == (3, 2, 5)
+        assert torch.equal(batch.labels[2], rows[1])
+        assert torch.equal(batch.labels[0, :1], rows[2])
+        assert (batch.labels[0, 1:] == IGNORE_LABEL).all()
+        assert (batch.labels[1] == IGNORE_LABEL).all()
+        assert source.batch(torch.tensor([0])).labels.tolist() == [[[IGNORE_LABEL] * 5]]
+        assert (len(source), source.is_augmented, batch.mask) == (3, False, None)
+        assert source.labels is rows
+
+
+@pytest.mark.parametrize(("mirror", "flip"), [(True, False), (False, True), (True, True)])
+def test_boxes_stay_around_what_they_were_around(mirror, flip):
+    images, rows = _framed()
+    source = DetectionSource(images, rows, BoxAugment(seed=3, mirror=mirror, flip=flip))
+    batch = source.batch(torch.arange(40), epoch=1)
+    kinds = set()
+    for image, before, boxes, row in zip(batch.inputs, images, batch.labels, rows, strict=True):
+        assert boxes[0].tolist() == pytest.approx([1, *_bright_box(image)], abs=1e-6)
+        turned = [image.equal(before.flip(d)) for d in ((), (2,), (1,), (1, 2))]
+        assert any(turned)
+        kinds.add(turned.index(True))
+        assert (boxes[0, 3:] > boxes[0, 1:3]).all()
+        assert row.shape == (1, 5)
+    assert kinds == {0} | ({1} if mirror else set()) | ({2} if flip else set()) | (
+        {3} if mirror and flip else set()
+    )
+
+
+def test_an_augmented_image_with_boxes_looks_alike_in_any_batch():
+    images, rows = _framed()
+    rows[5] = torch.zeros(0, 5)
+    augment = BoxAugment(seed=3, mirror=True, flip=True, contrast=0.5)
+    source = DetectionSource(images, rows, augment)
+    whole = source.batch(torch.arange(40), epoch=2)
+    part = source.batch(torch.tensor([7, 5, 0]), epoch=2)
+    assert torch.equal(part.inputs, whole.inputs[[7, 5, 0]])
+    assert torch.equal(part.labels[[0, 2]], whole.labels[[7, 0]])
+    assert part.labels[1, 0, 0] == IGNORE_LABEL, "padding must stay padding"
+    others = [
+        source.batch(torch.arange(40), epoch=3),
+        DetectionSource(images, rows, augment.with_seed(4)).batch(torch.arange(40), epoch=2),
+    ]
+    for other in others:
+        assert not torch.equal(other.inputs, whole.inputs)
+        assert not torch.equal(other.labels, whole.labels)
+
+
+def test_contrast_scales_about_zero_and_leaves_boxes():
+    images, rows = _framed(200)
+    changed = DetectionSource(images, rows, BoxAugment(contrast=0.3)).batch(torch.arange(200))
+    factors = changed.inputs.amax(dim=(1, 2, 3))
+    assert torch.allclose(changed.inputs, images * factors[:, None, None, None])
+    assert 0.7 <= factors.min() < 0.75 and 1.25 < factors.max() <= 1.3
+    assert torch.equal(changed.labels, torch.stack(rows))
+    plain = DetectionSource(images, rows, BoxAugment()).batch(torch.arange(200))
+    assert torch.equal(plain.inputs, images) and torch.equal(plain.labels, changed.labels)
+
+
+def test_box_augment_without_boxes_changes_pictures_alike():
+    images, rows = _framed()
+    augment = BoxAugment(seed=1, mirror=True, contrast=0.2)
+    expected = DetectionSource(images, rows, augment).batch(torch.arange(40), epoch=5).inputs
+    assert torch.equal(augment(images, torch.arange(40), 5), expected)
+
+
+def test_augmentations_that_leave_boxes_behind_are_refused():
+    images, rows = _framed(2)
+    with pytest.raises(
+        CompanionError,
+        match="augment: got ImageAugment, which moves pictures and not their boxes; expected an "
+        "augmentation with `with_boxes`; use companion.batches.BoxAugment",
+    ):
+        DetectionSource(images, rows, ImageAugment())
+    with pytest.raises(CompanionError, match="contrast: got 30; expected a fraction from 0 to 1"):
+        BoxAugment(contrast=30)

@@ -282,6 +282,19 @@ def test_half_precision_leaves_anchors_exact():
 
 
 @kinds
+def test_mixed_precision_rounds_no_box(kind):
+    """Of the same features the losses are those of single precision: targets are not rounded."""
+    model = _model(kind).eval()
+    images, labels = _batch()
+    logits = model(images).detach()
+    expected = model.head.losses(logits, labels)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = model.head.losses(logits, labels)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    assert found.dtype == torch.float32
+
+
+@kinds
 def test_smoothed_labels_are_refused(kind):
     model = _model(kind)
     images, labels = _batch()
