@@ -20,7 +20,7 @@ __all__ = [
     "RawImage",
     "as_number",
     "checked_image",
-    "images_by_stem",
+    "image_files",
     "visible",
 ]
 
@@ -41,7 +41,7 @@ MISSING_IMAGE = "annotation without image"
 BROKEN_IMAGE = "image that cannot be read"
 BROKEN_ANNOTATION = "annotation that cannot be read"
 OTHER_SIZE = "size that is not the image's"
-TWO_PARTS = "image in two parts"
+LISTED_TWICE = "image listed twice"
 
 KINDS = (
     NO_AREA,
@@ -54,7 +54,7 @@ KINDS = (
     BROKEN_IMAGE,
     BROKEN_ANNOTATION,
     OTHER_SIZE,
-    TWO_PARTS,
+    LISTED_TWICE,
 )
 """The kinds of problems."""
 
@@ -149,14 +149,13 @@ def visible(folder: Path) -> list[Path]:
     return [folder / name for name in names if not name.startswith(".")]
 
 
-def images_by_stem(folder: Path) -> dict[str, Path]:
-    """Return the image files of a folder by their names without ending.
+def image_files(folder: Path) -> list[Path]:
+    """Return the image files of a folder, sorted.
 
     Args:
         folder: where to look; its subfolders are left alone.
     """
-    files = [path for path in visible(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
-    return {path.stem: path for path in reversed(files)}
+    return [path for path in visible(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
 
 
 def checked_image(

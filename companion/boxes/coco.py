@@ -3,7 +3,8 @@
 Read are json files in the folder itself, in `annotations/`, and in `train/`, `val/` (`valid/`) and
 `test/`; the part is taken from that folder, or from the file's name (`instances_val2017.json` is
 val). An image is looked for by its `file_name` beside the json file, in the folder, in `images/`,
-and in folders named like the part. Ids may be any numbers. A box is `[x, y, width, height]` in
+and in folders named like the part. Where some json files begin with `instances`, the others (of
+keypoints and the like) are left alone. Ids may be any numbers. A box is `[x, y, width, height]` in
 pixels, a corner being a point: no pixel is counted.
 
 An annotation with `iscrowd` 1 stands for a group of objects that were not told apart. It is kept as
@@ -68,12 +69,14 @@ def _files(root: Path) -> list[tuple[Path, str]]:
     """Return the json files that are annotations, with the part that each describes."""
     places = [(root, ""), (root / "annotations", "")]
     places += [(root / name, part) for name, part in FOLDERS_OF_PARTS.items()]
-    return [
+    found = [
         (path, part or _part_in_name(path.stem))
         for folder, part in places
         for path in visible(folder)
         if path.suffix.lower() == ".json" and _has_lists(path)
     ]
+    of_objects = [row for row in found if row[0].name.startswith("instances")]
+    return of_objects or found
 
 
 def _has_lists(path: Path) -> bool:

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from companion import checks, runtime
-from companion.boxes import coco, voc, yolo
+from companion.boxes import checking, coco, voc, yolo
 from companion.boxes.checking import Findings, RawImage, checked_image
-from companion.boxes.records import AnnotatedImage, Annotations, said
+from companion.boxes.records import PARTS, AnnotatedImage, Annotations, said
 from companion.boxes.writing import named_as_files, put_by
 
 __all__ = ["FORMATS", "convert", "read_annotations", "recognise", "write_annotations"]
@@ -78,7 +78,8 @@ def read_annotations(
     else:
         raw, named = (coco if format == "coco" else yolo).read(root, findings)
     known = None if classes is None else tuple(classes)
-    read = [checked_image(item, findings, known, whole=whole_images) for item in _named(raw, root)]
+    raw = _named(_once(raw, findings), root)
+    read = [checked_image(item, findings, known, whole=whole_images) for item in raw]
     images = tuple(sorted((i for i in read if i is not None), key=lambda image: image.name))
     _tell(root, findings, fails=on_problem == "fail")
     labels = sorted({box.label for image in images for box in image.boxes})
@@ -211,6 +212,21 @@ def _chosen(folder: Path, format: str | None) -> tuple[Path, str]:
         "images, a json file with images, annotations and categories, or data.yaml with labels",
         do="say which with format=..." if is_ambiguous else "check the path",
     )
+
+
+def _once(images: Sequence[RawImage], findings: Findings) -> list[RawImage]:
+    """Return each image file once: what is listed again is a problem.
+
+    Of several parts it belongs to the one that judges: test, then val, then train.
+    """
+    chosen: dict[Path, RawImage] = {}
+    for raw in images:
+        other = chosen.setdefault(raw.path, raw)
+        if other is raw:
+            continue
+        findings.add(raw.file, checking.LISTED_TWICE, f"{raw.path.name}, also by {other.file.name}")
+        chosen[raw.path] = max(other, raw, key=lambda raw: ("", *PARTS).index(raw.part))
+    return list(chosen.values())
 
 
 def _named(images: Sequence[RawImage], root: Path) -> list[RawImage]:

@@ -25,7 +25,7 @@ from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 from companion.boxes import checking
-from companion.boxes.checking import Findings, RawBox, RawImage, as_number, images_by_stem, visible
+from companion.boxes.checking import Findings, RawBox, RawImage, as_number, image_files, visible
 from companion.boxes.records import PARTS, AnnotatedImage, Annotations
 from companion.boxes.writing import Put, as_text, write_text
 
@@ -60,19 +60,21 @@ def read(root: Path, findings: Findings, *, inclusive: bool = False) -> Iterator
     seen: set[str] = set()
     for folder, part in _places(root):
         images = _images_beside(root, folder)
+        by_stem = {path.stem: path for path in reversed(images)}
+        files = {path.stem: path for path in _xml_files(folder)}
         taken: set[Path] = set()
-        for file in _xml_files(folder):
-            found = _read_file(file, images, findings, inclusive=inclusive)
+        for stem, file in files.items():
+            found = _read_file(file, by_stem, findings, inclusive=inclusive)
             if found is not None:
                 boxes, path, size = found
                 taken.add(path)
-                part_here = part or part_of.get(file.stem, "")
-                yield RawImage(file, path, file.stem, boxes, part_here, size)
-            seen.add(file.stem)
-        for path in sorted({*images.values()} - taken):
-            if path.stem not in seen:
-                findings.add(path, checking.MISSING_ANNOTATION, f"no {path.stem}.xml")
-            seen.add(path.stem)
+                yield RawImage(file, path, stem, boxes, part or part_of.get(stem, ""), size)
+        for path in images:
+            of_it = by_stem[path.stem] == path  # not a.png beside a.jpg
+            if path not in taken and not (of_it and path.stem in files):
+                what = f"no {path.stem}.xml" if of_it else f"{by_stem[path.stem].name} has its name"
+                findings.add(path, checking.MISSING_ANNOTATION, what)
+        seen |= files.keys() | by_stem.keys()
     for stem in part_of:
         if stem not in seen:
             findings.add(root / LISTS, checking.MISSING_ANNOTATION, f"{stem}, which a list names")
@@ -92,13 +94,13 @@ def _places(root: Path) -> list[tuple[Path, str]]:
     return [(folder, part) for folder, part in [(root, ""), *parts] if folder.is_dir()]
 
 
-def _images_beside(root: Path, folder: Path) -> dict[str, Path]:
-    """Return the images that the xml files of a folder may belong to, by name."""
+def _images_beside(root: Path, folder: Path) -> list[Path]:
+    """Return the images that the xml files of a folder may belong to."""
     if folder.name in FOLDERS_OF_XML and folder.parent == root:
         for name in FOLDERS_OF_IMAGES:
-            if found := images_by_stem(root / name):
+            if found := image_files(root / name):
                 return found
-    return images_by_stem(folder)
+    return image_files(folder)
 
 
 def _listed_parts(root: Path, findings: Findings) -> dict[str, str]:
@@ -116,7 +118,7 @@ def _listed_parts(root: Path, findings: Findings) -> dict[str, str]:
             before = part_of.setdefault(stem, part or "train")
             is_same = before == part or (not part and before != "test")
             if not is_same and stem not in reported:
-                findings.add(path, checking.TWO_PARTS, f"{stem} is in {before}.txt too")
+                findings.add(path, checking.LISTED_TWICE, f"{stem} is in {before}.txt too")
                 reported.add(stem)
     return part_of
 

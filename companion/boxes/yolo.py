@@ -29,7 +29,7 @@ from companion.boxes.checking import (
     RawBox,
     RawImage,
     as_number,
-    images_by_stem,
+    image_files,
     visible,
 )
 from companion.boxes.records import PARTS, AnnotatedImage, Annotations
@@ -108,7 +108,7 @@ def _settings(root: Path) -> dict[str, Any] | None:
         if isinstance(content, dict) and "names" in content:
             return content
     names = root / NAMES_ALONE
-    if names.is_file() and ((root / LABELS).is_dir() or images_by_stem(root)):
+    if names.is_file() and ((root / LABELS).is_dir() or image_files(root)):
         return {"names": list(filter(None, names.read_text(encoding="utf-8-sig").splitlines()))}
     return None
 
@@ -147,7 +147,7 @@ def _parts(root: Path, settings: Mapping[str, Any], findings: Findings) -> dict[
                 continue
             for path in _images_at(place, root, findings):
                 if part_of.setdefault(path, part) != part:
-                    findings.add(path, checking.TWO_PARTS, f"{part_of[path]} and {part}")
+                    findings.add(path, checking.LISTED_TWICE, f"{part_of[path]} and {part}")
                     part_of[path] = part
     rest = root / IMAGES if (root / IMAGES).is_dir() else root
     for path in [] if part_of and rest == root else _images_below(rest):

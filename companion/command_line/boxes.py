@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from companion import checks
 from companion.checks import CompanionError
+from companion.command_line.notes import telling_warnings
 
 if TYPE_CHECKING:
     from companion.boxes import Annotations
@@ -94,8 +94,7 @@ def convert(options: argparse.Namespace) -> int:
     """Write a folder of images with boxes in another format."""
     from companion import boxes
 
-    with warnings.catch_warnings(record=True) as caught, _naming_the_option():
-        warnings.simplefilter("always")
+    with telling_warnings(), _naming_the_option():
         found = boxes.convert(
             _folder(options.source),
             options.target,
@@ -105,8 +104,6 @@ def convert(options: argparse.Namespace) -> int:
             images="link" if options.link else "copy",
             voc_inclusive=options.voc_inclusive,
         )
-    for warning in caught:
-        print(f"note: {warning.message}", file=sys.stderr)
     print(f"{_summary(found)}\nWritten: {options.target} ({options.format})")
     return 0
 

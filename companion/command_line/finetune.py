@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from companion import checks, runtime
 from companion.checks import CompanionError
+from companion.command_line.notes import telling_warnings
 
 if TYPE_CHECKING:
     from companion.backbones import Backbone
@@ -128,10 +129,12 @@ def run(options: argparse.Namespace) -> int:
     runtime.pick_device(options.device)
     check_writable(out)
     kind = _kind(options.folder)
+    _check_balanced(options, kind)
     backbone = load_backbone(options.backbone or kind.backbone, image_size=options.image_size)
-    splits = load_dataset(
-        kind.dataset, path=options.folder, labels_per_class=options.labels_per_class
-    )
+    with telling_warnings():
+        splits = load_dataset(
+            kind.dataset, path=options.folder, labels_per_class=options.labels_per_class
+        )
     _check_can_choose(splits, kind)
     with _naming_the_option(out):
         study = compare(
@@ -159,6 +162,17 @@ def _kind(folder: str) -> _Kind:
     path = Path(folder).expanduser()
     has_boxes = path.is_file() or (path.is_dir() and recognise(path))
     return BOXES if has_boxes else CLASSES
+
+
+def _check_balanced(options: argparse.Namespace, kind: _Kind) -> None:
+    """Refuse to weigh the classes of boxes, of which an image holds several."""
+    if options.balanced and kind is BOXES:
+        checks.fail(
+            "--balanced",
+            got=f"a folder with boxes, {options.folder}",
+            expected="a folder of images a class",
+            do="leave the option out",
+        )
 
 
 @contextlib.contextmanager

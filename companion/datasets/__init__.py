@@ -1,4 +1,4 @@
-"""From a name to splits of raw examples: real digits, rendered letters, your own folder.
+"""From a name to splits of raw examples: digits, letters, drawn scenes, your own folder.
 
 A dataset is a module with a `CARD` and a function `load(path) -> Source`; it is registered here.
 """
@@ -16,6 +16,7 @@ from companion.datasets import (
     glyphs,
     omniglot,
     pets,
+    scenes,
     smears,
 )
 from companion.datasets.base import FILES, LOADERS, Loader, Source, register_dataset
@@ -70,4 +71,8 @@ register_dataset(pets.CARD, pets.load)
 register_dataset(omniglot.CARD, omniglot.load, files=omniglot.FILES)
 register_dataset(boxes_folder.CARD, boxes_folder.load)
 register_dataset(bccd.CARD, bccd.load, files=bccd.FILES)
+register_dataset(scenes.DIGIT_SCENES, scenes.load_digit_scenes)
+register_dataset(scenes.LETTER_SCENES, scenes.load_letter_scenes)
+register_dataset(smears.SMEARS, smears.load_smears)
+register_dataset(smears.SMEARS_A, smears.load_smears_a)
 register_dataset(smears.SMEAR_CELLS, smears.load_cells)

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from torch import nn
 from torchvision import models
 from torchvision.ops.misc import FrozenBatchNorm2d
 
-from companion import load_backbone, runtime
+from companion import assets, load_backbone, runtime
 from companion.backbones.detection import PUBLIC
 from companion.backbones.detector_weights import part_weights
 from companion.batches import BoxAugment, ImageAugment
 from companion.checks import CompanionError
 from companion.heads import Model, head_for
 from companion.model_files import load_model, save_model
+from companion.registry import BACKBONES
 from companion.splits import Split
 
+ASSETS = Path(assets.__file__).parent / "assets"
 SIZE = 256
 CLASSES = ("cat", "dog", "cow")
 NUM_COCO = 91
@@ -123,6 +127,13 @@ def test_the_public_architecture_is_torchvisions(name, public_file):
 
 
 @publics
+def test_the_card_says_what_torchvision_says_of_the_file(name):
+    weights, card = models.get_model_weights(name).DEFAULT, BACKBONES.get(name)
+    assert weights.url.endswith(f"-{card.sha256}.pth")
+    assert card.size_bytes / 2**20 == pytest.approx(weights.meta["_file_size"], abs=0.001)
+
+
+@publics
 def test_sizes_that_the_coarsest_map_does_not_divide_are_refused(name):
     with pytest.raises(CompanionError, match="got 300; expected a multiple of 128; take 256"):
         load_backbone(name, pretrained=False, image_size=300)
@@ -206,6 +217,20 @@ def _detector(name: str) -> Model:
             if "cls_logits" in key or "cls_score" in key:
                 nn.init.normal_(parameter, std=0.5)
     return Model(body, head, CLASSES).eval()
+
+
+@bundled
+def test_bundled_weights_go_to_encoder_and_head_but_for_the_classes(name):
+    with safe_open(ASSETS / name / "model.safetensors", framework="pt") as file:
+        stored = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
+    body = load_backbone(name)
+    head = head_for("detection", body, 2)
+    found = {f"backbone.{key}": value for key, value in body.encoder.state_dict().items()}
+    found |= head.detector.state_dict()
+    assert set(found) >= set(stored)
+    same = {key for key in stored if torch.equal(found[key], stored[key])}
+    new = {key for key in found if key.startswith(head.class_layers(head.detector))}
+    assert same | new == set(found) and not same & new
 
 
 @bundled

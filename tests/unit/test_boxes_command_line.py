@@ -224,6 +224,20 @@ def test_a_budget_too_small_to_choose_by_is_told_in_images(finished, tmp_path, c
     assert expected in capsys.readouterr().err
 
 
+def test_classes_of_boxes_cannot_be_balanced(finished, tmp_path, capsys):
+    assert call(finished / "squares", tmp_path / "out", "--balanced") == 1
+    assert "error: --balanced: got a folder with boxes" in capsys.readouterr().err
+
+
+def test_what_is_left_out_is_told_as_a_note(finished, tmp_path, capsys):
+    folder = shutil.copytree(finished / "squares", tmp_path / "squares")
+    with (folder / "labels" / "00.txt").open("a") as labels:
+        labels.write("0 0.5 0.5 0 0\n")
+    assert call(folder, tmp_path / "out", "--labels-per-class", "4") == 1
+    error = capsys.readouterr().err
+    assert re.search(r"^note: .*box without area: 1 \(labels/00.txt\)\nerror: --labels", error)
+
+
 def test_a_backbone_for_classes_is_refused_for_boxes(finished, tmp_path, capsys):
     assert call(finished / "squares", tmp_path / "out", "--backbone", "glyphnet") == 1
     error = capsys.readouterr().err

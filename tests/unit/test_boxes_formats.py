@@ -243,12 +243,19 @@ def test_coco_ids_may_be_any_and_images_may_lie_beside_the_file(tmp_path):
 
 
 def test_coco_as_published_is_found(tmp_path):
+    """Keypoints of the same images stand beside the objects, and are not read."""
     draw_image(tmp_path / "val2017" / "1.png", (40, 30))
     coco_file(
         tmp_path / "annotations" / "instances_val2017.json",
         images=[{"id": 1, "file_name": "1.png", "width": 40, "height": 30}],
         rows=[],
         categories=[{"id": 1, "name": "cat"}],
+    )
+    coco_file(
+        tmp_path / "annotations" / "person_keypoints_val2017.json",
+        images=[{"id": 1, "file_name": "1.png", "width": 40, "height": 30}],
+        rows=[{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4]}],
+        categories=[{"id": 1, "name": "person"}],
     )
     found = read_annotations(tmp_path)
     assert [(i.path.parent.name, i.part, i.boxes) for i in found.images] == [("val2017", "val", ())]

@@ -62,6 +62,31 @@ def image_without_xml(root):
     return write_voc(root, {"a": voc_xml(WHOLE)}, images=("a", "b"))
 
 
+def two_images_of_one_name(root):
+    write_voc(root, {"a": voc_xml(WHOLE)})
+    draw_image(root / "a.tif", (40, 30))
+    return root
+
+
+def the_name_of_another_part(root):
+    write_voc(root / "train", {"a": voc_xml(WHOLE)})
+    return draw_image(root / "valid" / "a.png", (40, 30)).parents[1]
+
+
+def two_xml_of_one_image(root):
+    return write_voc(root, {"a": voc_xml(WHOLE), "c": voc_xml(WHOLE, filename="a.png")})
+
+
+def coco_listed_twice(root):
+    coco(root)
+    (root / "test").mkdir()
+    (root / "all.json").rename(root / "train.json")
+    content = json.loads((root / "train.json").read_text())
+    content["images"], content["annotations"] = content["images"][:1], []
+    (root / "test.json").write_text(json.dumps(content))
+    return root
+
+
 def xml_without_image(root):
     return write_voc(root, {"a": voc_xml(WHOLE), "b": voc_xml(WHOLE, filename="b.jpg")})
 
@@ -154,6 +179,10 @@ def yolo_in_two_parts(root):
 FOLDERS = [
     (voc_without_label, "unknown label", "a.xml", "no name 1,2,13,17", 1),
     (image_without_xml, "image without annotation", "b.png", "no b.xml", 1),
+    (two_images_of_one_name, "image without annotation", "a.tif", "a.png has its name", 1),
+    (the_name_of_another_part, "image without annotation", "valid/a.png", "no a.xml", 1),
+    (two_xml_of_one_image, "image listed twice", "c.xml", "a.png, also by a.xml", 1),
+    (coco_listed_twice, "image listed twice", "train.json", "a.png, also by test.json", 2),
     (xml_without_image, "annotation without image", "b.xml", "no b.jpg", 1),
     (other_size, "size that is not the image's", "b.xml", "30 x 40 for b.png, which is 40 x 30", 1),
     (size_of_nothing, "size that is not the image's", "b.xml", "which is 40 x 30", 1),
@@ -161,7 +190,7 @@ FOLDERS = [
     (other_xml, "annotation that cannot be read", "b.xml", "<svg> where <annotation>", 1),
     (image_of_nothing, "image that cannot be read", "b.png", "cannot identify image", 1),
     (listed_and_missing, "image without annotation", "ImageSets/Main", "c, which a list", 5),
-    (in_two_lists, "image in two parts", "ImageSets/Main/train.txt", "e is in test.txt too", 6),
+    (in_two_lists, "image listed twice", "ImageSets/Main/train.txt", "e is in test.txt too", 6),
     (coco_row(category_id=5), "unknown label", "all.json", "category 5", 2),
     (coco_row(image_id=3), "annotation without image", "all.json", "annotation 7 of image 3", 2),
     (coco_row(bbox=[1, 2, 0, 4]), "box without area", "all.json", "[1, 2, 0, 4]", 2),
@@ -180,7 +209,7 @@ FOLDERS = [
     ),
     (yolo_without_txt, "image without annotation", "images/b.png", "no labels/b.txt", 1),
     (yolo_without_image, "annotation without image", "labels/b.txt", "no image b", 1),
-    (yolo_in_two_parts, "image in two parts", "images/a.png", "train and val", 1),
+    (yolo_in_two_parts, "image listed twice", "images/a.png", "train and val", 1),
     (lambda root: yolo(root, "1 0.5 0.5 1 1"), "unknown label", "labels/a.txt", "line 1, 1 0.5", 1),
     (lambda root: yolo(root, "cat 0.5 0.5 1 1"), "unknown label", "labels/a.txt", "cat 0.5", 1),
     (lambda root: yolo(root, "-1 0.5 0.5 1 1"), "unknown label", "labels/a.txt", "-1 0.5", 1),
@@ -223,11 +252,15 @@ def test_every_kind_of_problem_occurs_above():
     assert set(KINDS) <= kinds
 
 
-def test_an_image_in_two_parts_belongs_to_the_one_that_judges(tmp_path):
-    in_two_lists(tmp_path / "voc")
+@pytest.mark.parametrize(
+    ("build", "name"),
+    [(in_two_lists, "e"), (coco_listed_twice, "a"), (yolo_in_two_parts, "a")],
+)
+def test_an_image_in_two_parts_belongs_to_the_one_that_judges(tmp_path, build, name):
     with pytest.warns(UserWarning):
-        found = read_annotations(tmp_path / "voc", on_problem="report")
-    assert {image.name: image.part for image in found.images}["e"] == "test"
+        found = read_annotations(build(tmp_path / "in"), on_problem="report")
+    part = {image.name: image.part for image in found.images}[name]
+    assert part == ("val" if build is yolo_in_two_parts else "test")
 
 
 def test_an_image_that_is_cut_off_is_seen_when_all_of_it_is_read(tmp_path):

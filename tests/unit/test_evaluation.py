@@ -759,3 +759,80 @@ def test_a_condition_without_a_test_takes_no_part_in_the_correction():
 def test_tables_that_cannot_be_compared(values, baseline, message):
     with pytest.raises(CompanionError, match=message):
         evaluation.compare_with_baseline(values, baseline)
+
+
+# --- detection ---------------------------------------------------------------------------------
+
+LEFT, RIGHT = [0.0, 0.0, 0.4, 0.4], [0.5, 0.5, 0.9, 0.9]
+TABLE = [
+    torch.tensor([[0, *LEFT], [1, *RIGHT]]),
+    torch.tensor([[1, *LEFT]]),
+    torch.zeros(0, 5),
+    torch.tensor([[0, *RIGHT]]),
+]
+FOUND = [
+    torch.tensor([[0, *LEFT, 0.9], [0, *RIGHT, 0.8], [1, *RIGHT, 0.3]]),  # one confused, one unsure
+    torch.tensor([[1, *LEFT, 0.6]]),
+    torch.tensor([[2, *LEFT, 0.7]]),  # nothing is there
+    torch.zeros(0, 6),  # missed
+]
+"""Boxes of classes 0 and 1 among three, and detections of four images."""
+
+
+def test_mistakes_of_boxes_are_those_wrongly_found_and_those_not_found():
+    errors, sizes = evaluation.item_errors("detection", FOUND, TABLE)
+    assert errors.tolist() == [1 + 1, 0, 1, 1]
+    assert sizes.tolist() == evaluation.item_sizes("detection", TABLE).tolist() == [2, 1, 0, 1]
+    with pytest.raises(CompanionError, match="got 3 predictions and 4 labels"):
+        evaluation.item_errors("detection", FOUND[:3], TABLE)
+
+
+def test_sizes_of_items_need_no_predictions():
+    labels = torch.tensor([0, 2, 1])
+    assert evaluation.item_sizes("classification", labels).tolist() == [1, 1, 1]
+    rows = [torch.tensor([1, -100, 2]), torch.tensor([-100])]
+    assert evaluation.item_sizes("tokens", rows).tolist() == [2, 0]
+    assert evaluation.item_sizes("ctc", [torch.tensor([1, 2, 2])]).tolist() == [3]
+
+
+def test_scores_of_boxes_by_hand():
+    """Class 0: right at .9, wrong at .8, of two; class 1: right at .6 and at .3, of two.
+
+    Read at 101 recalls, class 0 has precision 1 up to recall .5, so 51/101; class 1 has 1.
+    """
+    found = evaluation.score(split_of(TABLE, task="detection"), FOUND)
+    assert (found.task, found.metric, found.probabilities) == ("detection", "map50", None)
+    assert list(found.values) == ["map50", "map", "ap50_c0", "ap50_c1"]
+    assert found.values["ap50_c0"] == pytest.approx(51 / 101)
+    assert found.values["ap50_c1"] == pytest.approx(1)
+    assert found.value == pytest.approx((51 / 101 + 1) / 2)
+    assert found.values["map"] == pytest.approx(found.value), "all boxes fit exactly"
+    assert found.errors.tolist() == [0, 2, 3]
+    assert found.interval.low <= found.value <= found.interval.high
+    with pytest.raises(
+        CompanionError, match="accuracy: got the task 'detection'; expected .*map50"
+    ):
+        _ = found.accuracy
+
+
+def test_the_constant_answer_of_detection_is_no_box():
+    split = split_of(TABLE, task="detection")
+    found = evaluation.majority_baseline(split, split)
+    assert (found.value, [tuple(rows.shape) for rows in found.predictions]) == (0, [(0, 6)] * 4)
+
+
+def test_images_without_any_box_cannot_be_scored():
+    with pytest.raises(CompanionError, match="evaluation: got no label; expected at least one"):
+        evaluation.score(split_of([torch.zeros(0, 5)], task="detection"), [torch.zeros(0, 6)])
+
+
+def test_groups_of_images_are_resampled_where_there_are_enough():
+    labels, found = TABLE * 6, FOUND * 6
+    few = [n // 4 for n in range(24)]
+    many = [n // 2 for n in range(24)]
+    intervals = {
+        name: evaluation.score(split_of(labels, task="detection", groups=groups), found).interval
+        for name, groups in (("none", None), ("few", few), ("many", many))
+    }
+    ends = {name: (one.low, one.high) for name, one in intervals.items()}
+    assert ends["few"] == ends["none"] != ends["many"]

@@ -221,6 +221,16 @@ def test_a_detection_whose_best_box_is_taken_takes_the_next():
     assert matches.rows.tolist() == [0, 1]
 
 
+def test_of_boxes_that_overlap_alike_the_last_is_taken():
+    """COCO's rule; it leaves nothing to the second detection, which fits no other box."""
+    labels = [box_rows([[0, 0.125, 0, 0.625, 0.5], [0, 0.375, 0, 0.875, 0.5]], 5)]
+    predictions = [box_rows([[0, 0.25, 0, 0.75, 0.5, 0.9], [0, 0.375, 0, 0.875, 0.5, 0.8]], 6)]
+    matches = detection.match_detections(predictions, labels, 1, [0.5])
+    assert matches.boxes.tolist() == [[1, -1]]
+    wanted, _ = coco_precision(predictions, labels, 1)
+    assert detection.average_precision(matches)[0] == pytest.approx(wanted[0])
+
+
 def test_rows_point_at_predictions_and_boxes_at_labels():
     predictions, labels = random_case(3, crowd=3)
     matches = detection.match_detections(predictions, labels, 3, [0.5, 0.75])

@@ -2,6 +2,7 @@
 
 import string
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,10 +10,12 @@ import torch
 from torch.nn import functional
 from torchvision.ops import box_iou
 
+from companion import load_dataset, runtime
 from companion.checks import CompanionError
 from companion.datasets import digits, glyphs, scenes
 from companion.datasets.scenes import composing, digit_ink, draw_scenes, letter_ink
 from companion.datasets.scenes import ink as module
+from companion.registry import BackboneCard, overlap
 
 
 @pytest.fixture(scope="module")
@@ -231,6 +234,42 @@ def test_another_seed_distorts_letters_otherwise():
     first, second = (letter_ink("test", seed=seed) for seed in (0, 1))
     assert np.array_equal(first.labels, second.labels)
     assert not np.array_equal(first.images, second.images)
+
+
+# datasets
+
+
+def test_digit_scenes_are_drawn_as_any_other_dataset():
+    source = scenes.load_digit_scenes()
+    assert (len(source.pool), len(source.test)) == (240, 120)
+    assert source.pool.task == "detection" and source.card.classes == tuple("0123456789")
+    assert not set(source.pool.ids) & set(source.test.ids)
+    splits = load_dataset("digit_scenes", labels_per_class=20, seed=1)
+    assert (len(splits.train), len(splits.val), len(splits.test)) == (16, 4, 120)
+    for split in (source.pool, source.test):
+        counts = split.class_counts()
+        assert min(counts.values()) > 0.7 * sum(counts.values()) / 10
+
+
+def test_scenes_of_the_test_are_composed_of_test_digits():
+    seed = runtime.derive_seed(0, "digit_scenes", "test")
+    images, _, rows = draw_scenes(120, digit_ink("test"), seed=seed)
+    assert torch.equal(scenes.load_digit_scenes().test.inputs, images)
+    used = [row for scene in rows for row in scene]
+    assert len(set(used)) == len(used) and max(used) < 797
+
+
+def test_letter_scenes_are_a_source_without_digits():
+    source = scenes.load_letter_scenes()
+    assert source.pool.classes == scenes.LETTERS and len(source.pool) == 240
+    card = BackboneCard(
+        "net", "Net", "vision", 1, "MIT", "here", pretrained_on=("letter_scenes", "smears_a")
+    )
+    assert overlap(scenes.DIGIT_SCENES, card) is None
+    assert "saw data of letter_scenes" in overlap(scenes.LETTER_SCENES, card)
+    readers = [replace(card, pretrained_on=(name,)) for name in ("digits", "glyphs")]
+    assert "saw data of digit_scenes" in overlap(scenes.DIGIT_SCENES, readers[0])
+    assert "saw data of letter_scenes" in overlap(scenes.LETTER_SCENES, readers[1])
 
 
 # mistakes

@@ -14,6 +14,7 @@ from companion.datasets import smears
 from companion.datasets.smears import SCANNERS, draw_cells, draw_smears
 from companion.datasets.smears.fields import PLATELETS, RBC, WBC, Field, Patient
 from companion.datasets.smears.scanner import scan
+from companion.registry import BackboneCard, overlap
 
 FLAT = replace(SCANNERS["b"], spread=0, noise=0, blur=0)
 """A scanner without chance: what is not the empty field is a cell."""
@@ -334,6 +335,33 @@ def test_blasts_are_rare_but_enough_of_them_in_both_parts():
 def test_the_cards_say_that_these_are_drawings(card):
     assert "Drawings, not medical data" in card.notes and "simulated" in card.notes
     assert "Nothing here is medical data" in smears.__doc__
+
+
+def test_smears_are_parted_by_patient():
+    source = smears.load_smears()
+    splits = load_dataset("smears", labels_per_class=20, seed=1)
+    assert (len(source.pool), len(source.test)) == (240, 120)
+    assert (len(set(source.pool.groups)), len(set(source.test.groups))) == (30, 15)
+    assert not set(source.pool.groups) & set(source.test.groups)
+    assert (len(splits.train), len(splits.val)) == (16, 4) and splits.train.task == "detection"
+    assert not set(splits.train.groups) & set(splits.val.groups)
+    assert min(source.test.class_counts().values()) > 100
+
+
+def test_the_source_has_other_patients_and_another_scanner():
+    pool, target = smears.load_smears_a().pool, smears.load_smears().pool
+    assert {group.split("/")[1] for group in pool.groups} == {"a"}
+    assert {group.split("/")[1] for group in target.groups} == {"b"}
+    seeds = [{group.split("/")[2] for group in split.groups} for split in (pool, target)]
+    assert not seeds[0] & seeds[1]
+
+
+def test_a_detector_of_the_source_saw_nothing_of_the_target():
+    card = BackboneCard(
+        "net", "Net", "vision", 1, "MIT", "here", pretrained_on=("letter_scenes", "smears_a")
+    )
+    assert overlap(smears.SMEARS, card) is None and overlap(smears.SMEAR_CELLS, card) is None
+    assert "saw data of smears_a" in overlap(smears.SMEARS_A, card)
 
 
 # mistakes

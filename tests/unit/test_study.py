@@ -493,6 +493,18 @@ def test_the_same_machine_must_predict_the_same():
     assert "DISAGREE" in str(disagreement)
 
 
+def test_the_same_machine_must_score_the_same_too():
+    """Boxes may move without another number of mistakes: average precision sees it."""
+    first = made_study(FOUR)
+    runs = tuple(
+        dataclasses.replace(run, test={**run.test, "accuracy": run.test["accuracy"] + 1e-6})
+        for run in first.runs
+    )
+    other = dataclasses.replace(first, runs=runs)
+    agreement = first.same_run(other, strategy="probe", seed=0, tolerance=0.5)
+    assert (agreement.agrees, agreement.num_differing) == (False, 0)
+
+
 def test_another_machine_must_score_nearly_the_same():
     first = made_study(FOUR)
     other = made_study(FOUR | {("probe", 5): [14, 16, 14, 17, 17]})
