@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["draw_boxes", "plot_boxes"]
 
 _COLOURS = ("vermilion", "sky blue", "green", "purple", "orange", "blue", "black")
+_WIDTHS = {1: 0.45, 2: 0.75}
+"""Width of a figure with few pictures a row, as a fraction of the column's."""
 
 
 def plot_boxes(
@@ -118,7 +120,7 @@ def _grid(
     """Return a figure with a place for each image; places that are left over stay empty."""
     columns = min(columns, num)
     rows = -(-num // columns)
-    width = figure_size(width=min(1.0, columns / 4))[0]
+    width = figure_size(width=_WIDTHS.get(columns, 1.0))[0]
     lines = max((title.count("\n") + 1 for title in titled), default=0) if titled else 0
     height = rows * (width / columns * shape[0] / shape[1] + 0.16 * lines)
     figure, axes = new_figure(rows, columns, figsize=(width, height))

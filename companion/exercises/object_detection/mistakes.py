@@ -20,7 +20,8 @@ def heap() -> Tensor:
     draw = torch.Generator().manual_seed(0)
     truth = torch.tensor([[0.1, 0.1, 0.4, 0.4], [0.5, 0.2, 0.8, 0.5], [0.3, 0.6, 0.6, 0.9]])
     corners = truth.repeat_interleave(12, dim=0)
-    corners = (corners + 0.012 * torch.randn(corners.shape, generator=draw)).clamp(0, 1)
+    spread = torch.tensor([0.005, 0.05]).repeat(18)[:, None]
+    corners = (corners + spread * torch.randn(corners.shape, generator=draw)).clamp(0, 1)
     score = torch.rand(len(corners), 1, generator=draw)
     return torch.cat([torch.zeros(len(corners), 1), corners, score], dim=1)
 
