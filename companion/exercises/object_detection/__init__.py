@@ -80,8 +80,8 @@ register(
         hints=(
             "In which order must detections choose?",
             "May two detections take the same box?",
-            "What does equation {eq}`eq-ap` take at a recall: the precision there, or the best "
-            "from there on?",
+            "What does average precision take at a recall: the precision there, or the best from "
+            "there on?",
         ),
         mistakes=(
             Mistake("not sorted by score", lambda: precision(by_score=False)),
