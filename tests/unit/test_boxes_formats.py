@@ -123,6 +123,7 @@ def test_pycocotools_reads_the_coco_file(annotations, tmp_path, capsys):
     for part in ("train", "val", "test"):
         data = coco.COCO(str(tmp_path / "out" / "annotations" / f"instances_{part}.json"))
         names = {row["id"]: row["name"] for row in data.loadCats(data.getCatIds())}
+        assert names == dict(enumerate(CLASSES, start=1)), "0 would be the background to many"
         rows = data.loadImgs(data.getImgIds())
         assert [row["file_name"] for row in rows] == [
             f"{name}.png" for name, where in PARTS.items() if where == part
@@ -188,6 +189,13 @@ def test_the_path_in_an_xml_file_is_ignored_and_the_file_name_used_as_a_last_res
         ("a", "a.png"),
         ("other", "b.png"),
     ]
+
+
+def test_a_list_trainval_alone_is_train(annotations, tmp_path):
+    write_annotations(annotations, tmp_path / "in", format="voc")
+    for name in ("train", "val"):
+        (tmp_path / "in" / "ImageSets" / "Main" / f"{name}.txt").unlink()
+    assert read_annotations(tmp_path / "in").part_counts() == {"train": 4, "test": 2}
 
 
 def test_voc_folders_of_parts_and_other_names_are_read(tmp_path):
@@ -291,6 +299,12 @@ def test_yolo_exports_with_paths_of_another_place_are_read(tmp_path):
     ]
 
 
+def test_the_last_folder_of_images_is_exchanged_for_the_labels(tmp_path):
+    labels = {"images/set/labels/a.txt": "0 0.5 0.5 1 1\n"}
+    root = yolo_folder(tmp_path, "names: [cat]\n", labels, images=["images/set/images/a.png"])
+    assert read_annotations(root).images[0].boxes == (Box("cat", 0, 0, 40, 30),)
+
+
 def test_yolo_files_beside_their_images_with_a_list_of_classes(tmp_path):
     draw_image(tmp_path / "a.png", (40, 30))
     (tmp_path / "a.txt").write_text("0 0.25 0.5 0.5 0.2")
@@ -340,6 +354,11 @@ def test_a_folder_that_holds_something_is_not_touched(annotations, tmp_path):
     with pytest.raises(CompanionError, match="out: got something that is there already"):
         write_annotations(annotations, tmp_path / "out", format="voc")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.txt"]
+
+
+def test_what_is_written_may_be_read_by_others(annotations, tmp_path):
+    write_annotations(annotations, tmp_path / "out", format="voc")
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o755
 
 
 def test_a_failed_writing_leaves_nothing(annotations, tmp_path, monkeypatch):

@@ -13,6 +13,7 @@ WHOLE = "cat 1 2 13 17"
 BOXES = {
     "the two corners are one": (f"{WHOLE};dog 5 5 5 5", "box without area", "dog 5,5,5,5", None),
     "a line": ("dog 5 5 5 9", "box without area", "40 x 30", None),
+    "a line across": ("dog 5 5 9 5", "box without area", "dog 5,5,9,5", None),
     "inside out": ("dog 9 9 5 5", "box without area", "dog 9,9,5,5", None),
     "to the right": ("dog 41 3 50 9", "box outside the image", "dog 41,3,50,9", None),
     "above": ("dog 1 -9 5 -2", "box outside the image", "dog 1,-9,5,-2", None),
@@ -172,6 +173,11 @@ def yolo_without_image(root):
     return root
 
 
+def yolo_that_leads_out(root):
+    draw_image(root.parent / "elsewhere" / "b.png", (40, 30))
+    return yolo(root, yaml="names: [cat]\nval: ../elsewhere\n")
+
+
 def yolo_in_two_parts(root):
     return yolo(root, yaml="names: [cat]\ntrain: images\nval: images\n")
 
@@ -223,7 +229,7 @@ FOLDERS = [
     (lambda root: yolo(root, "0 0.5 0.5 x 1"), "corner that is no number", "labels/a.txt", "x", 1),
     (lambda root: yolo(root, "0 20 15 1 1"), "box outside the image", "labels/a.txt", "20 15", 1),
     (
-        lambda root: yolo(root, yaml="names: [cat]\nval: ../elsewhere\n"),
+        yolo_that_leads_out,
         "annotation without image",
         ".",
         "val: ../elsewhere, which is not in the folder",
