@@ -16,7 +16,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import cached_features, detection_scores, growth, imports, training_loops  # noqa: E402
+from benchmarks import (  # noqa: E402
+    cached_features,
+    detection_scores,
+    detection_training,
+    growth,
+    imports,
+    training_loops,
+)
 from companion.runtime import versions  # noqa: E402
 
 QUESTIONS: dict[str, Callable[[int], str]] = {
@@ -26,6 +33,7 @@ QUESTIONS: dict[str, Callable[[int], str]] = {
     "imports": imports.report,
     "growth": growth.report,
     "detection_scores": detection_scores.report,
+    "detection_training": detection_training.report,
 }
 LEAST_ROUNDS = 5
 MINUTES = 12

@@ -3,6 +3,7 @@
 Nothing here trains: everything is drawn from a history, scores or a study that exist already.
 """
 
+from companion.report.boxes import draw_boxes, plot_boxes
 from companion.report.figures import plot_confusion, plot_history, plot_reliability, show_images
 from companion.report.numbers import (
     format_bytes,
@@ -40,6 +41,7 @@ __all__ = [
     "alt_text",
     "chapter",
     "comparison_table",
+    "draw_boxes",
     "effects_table",
     "figure_size",
     "format_bytes",
@@ -52,6 +54,7 @@ __all__ = [
     "labels_from_scratch_equal",
     "ledger_table",
     "palette",
+    "plot_boxes",
     "plot_confusion",
     "plot_history",
     "plot_label_curve",

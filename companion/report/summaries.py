@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["record_study"]
 
 PREFIX = "study_"
+HIGHER_IS_BETTER = ("accuracy", "map50")
 
 
 def record_study(
@@ -95,11 +96,11 @@ def _check_labels(name: str, labels: object) -> int | str:
 
 def _record_budgets(name: str, study: Study, task: str, baseline: str) -> None:
     """Record a line for each budget of a study."""
-    if study.metric != "accuracy":
+    if study.metric not in HIGHER_IS_BETTER:
         checks.fail(
             f"metric of study {name!r}",
             got=study.metric,
-            expected="accuracy, of which higher is better",
+            expected=f"{' or '.join(HIGHER_IS_BETTER)}, of which higher is better",
             do="pass scores by condition instead",
         )
     effects = {(e.strategy, e.labels_per_class): e.paired for e in study.effects(baseline)}

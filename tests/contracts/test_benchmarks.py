@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -18,6 +19,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks import (  # noqa: E402
     cached_features,
     detection_scores,
+    detection_training,
     growth,
     imports,
     peers,
@@ -26,6 +28,7 @@ from benchmarks import (  # noqa: E402
     timing,
     training_loops,
 )
+from companion.heads import build_head  # noqa: E402
 
 OTHERS = [peer for peer in peers.NAMES if peer != "leanest"]
 LIBRARY_OF = {"with_lightning": "lightning", "with_fastai": "fastai"}
@@ -105,6 +108,20 @@ def test_scores_of_detections_are_the_same_in_each_way():
     assert 0.1 < reference["map50"] < 0.9
     for found in others:
         assert {name: found[name] for name in reference} == pytest.approx(reference, abs=1e-6)
+
+
+def test_both_ways_train_the_same_detector(monkeypatch):
+    monkeypatch.setattr(detection_training, "NUM_EPOCHS", 1)
+    splits = detection_training.scenes()
+    assert (len(splits.train), splits.val) == (48, None)
+    first, second = (
+        _weights(train(detection_training.start(), splits))
+        for train in detection_training.WAYS.values()
+    )
+    head = build_head(detection_training.start(), splits.train, seed=tasks.SEED)
+    begun = _weights(nn.ModuleList([detection_training.start().encoder, head.detector.head]))
+    assert (first - begun).abs().max() > 1e-3
+    assert torch.allclose(first, second, rtol=0, atol=1e-4)
 
 
 def test_ten_times_the_data_are_ten_times_the_steps():
@@ -202,7 +219,7 @@ def test_starting_python_takes_time():
 
 
 def test_each_question_takes_the_rounds():
-    assert len(run.QUESTIONS) == 6
+    assert len(run.QUESTIONS) == 7
     for ask in run.QUESTIONS.values():
         inspect.signature(ask).bind(5)
 

@@ -38,7 +38,7 @@ def made_study(means, *, seeds=5, metric="accuracy"):
         "seeds": list(range(seeds)),
         "labels_per_class": budgets,
     }
-    task = "ctc" if metric == "cer" else "classification"
+    task = {"cer": "ctc", "map50": "detection"}.get(metric, "classification")
     items = TestItems("same", task, ("no", "yes"), (1,) * 10, None)
     runs = [
         Run(
@@ -642,6 +642,13 @@ def test_a_study_of_two_budgets_is_two_lines(results):
     )
     assert (five["best"], five["difference"]) == ("scratch", "the baseline itself is best")
     assert entries["study_ladder_1_seconds"] == {"value": 2.0, "kind": "result"}
+
+
+def test_a_study_of_detectors_is_a_line_too(results):
+    report.chapter("vision/object-detection")
+    means = {("scratch", 20): 0.3, ("full", 20): 0.5}
+    report.record_study("found", made_study(means, metric="map50"), task="cells")
+    assert read(results)["study_found_20"]["value"]["best"] == "full"
 
 
 def test_studies_that_cannot_be_a_line(results):
