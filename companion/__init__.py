@@ -60,6 +60,7 @@ _MODULES = (
     "objectives",
     "model_files",
     "evaluation",
+    "explanations",
     "transferability",
     "strategies",
     "training",
