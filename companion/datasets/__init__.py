@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from companion.datasets import digits, fashion_mnist, folder, glyphs, omniglot, pets
+from companion.datasets import digits, fashion_mnist, folder, glyphs, omniglot, pets, smears
 from companion.datasets.base import FILES, LOADERS, Loader, Source, register_dataset
 from companion.registry import DATASETS
 from companion.splits import Splits, draw
@@ -57,3 +57,4 @@ register_dataset(folder.CARD, folder.load)
 register_dataset(fashion_mnist.CARD, fashion_mnist.load, files=fashion_mnist.FILES)
 register_dataset(pets.CARD, pets.load)
 register_dataset(omniglot.CARD, omniglot.load, files=omniglot.FILES)
+register_dataset(smears.SMEAR_CELLS, smears.load_cells)

@@ -35,6 +35,7 @@ WHITE_COUNTS = (0.1, 0.74, 0.12, 0.04)
 """Chances of 0, 1, 2 and 3 white cells in a field of view."""
 
 TRIES = 90
+"""Places that are tried for the cells of a field of 120 x 160 pixels."""
 
 
 @dataclass(frozen=True)
@@ -135,9 +136,10 @@ class Field:
         """Add the red cells of a patient; none of them lies over a white cell."""
         rng = self.rng
         wanted = np.clip(rng.poisson(patient.crowd), FEWEST_RED, MOST_RED) * share
-        tries = rng.uniform(size=(TRIES, 2)) * self.size
-        radii = patient.radius * np.exp(0.07 * rng.standard_normal(TRIES)) * factor
-        pale = np.clip(patient.pale + 0.2 * rng.standard_normal(TRIES), 0, 0.95)
+        num = _num_tries(share)
+        tries = rng.uniform(size=(num, 2)) * self.size
+        radii = patient.radius * np.exp(0.07 * rng.standard_normal(num)) * factor
+        pale = np.clip(patient.pale + 0.2 * rng.standard_normal(num), 0, 0.95)
         chosen = self._fit(tries, radii, gap=patient.gap)[: round(wanted)]
         if chosen:
             self._stamp(red_cells(tries[chosen], radii[chosen], pale[chosen], rng), RBC)
@@ -147,8 +149,9 @@ class Field:
         """Add platelets between the other cells."""
         rng = self.rng
         wanted = min(int(rng.poisson(patient.platelets * share)), MOST_PLATELETS)
-        tries = rng.uniform(size=(TRIES, 2)) * self.size
-        radii = np.clip(rng.normal(4.6, 0.8, TRIES), 3, 7) * factor
+        num = _num_tries(share)
+        tries = rng.uniform(size=(num, 2)) * self.size
+        radii = np.clip(rng.normal(4.6, 0.8, num), 3, 7) * factor
         chosen = self._fit(tries, radii, gap=1.0)[:wanted]
         if chosen:
             self._stamp(platelets(tries[chosen], radii[chosen], rng), PLATELETS)
@@ -187,6 +190,11 @@ class Field:
         boxes = _boxes(patches, self.size)
         column = np.full((len(boxes), 1), kind, np.float32)
         self.boxes = np.vstack([self.boxes, np.hstack([column, boxes])])
+
+
+def _num_tries(share: float) -> int:
+    """Return how many places to try in a picture of so many fields of 120 x 160 pixels."""
+    return max(20, round(TRIES * share))
 
 
 def _white_kinds(rng: np.random.Generator) -> list[str]:
