@@ -7,7 +7,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from companion.datasets import digits, fashion_mnist, folder, glyphs, omniglot, pets, smears
+from companion.datasets import (
+    bccd_cells,
+    digits,
+    fashion_mnist,
+    folder,
+    glyphs,
+    medmnist,
+    omniglot,
+    pets,
+    smears,
+)
 from companion.datasets.base import FILES, LOADERS, Loader, Source, register_dataset
 from companion.registry import DATASETS
 from companion.splits import Splits, draw
@@ -58,3 +68,6 @@ register_dataset(fashion_mnist.CARD, fashion_mnist.load, files=fashion_mnist.FIL
 register_dataset(pets.CARD, pets.load)
 register_dataset(omniglot.CARD, omniglot.load, files=omniglot.FILES)
 register_dataset(smears.SMEAR_CELLS, smears.load_cells)
+register_dataset(bccd_cells.CARD, bccd_cells.load, files=bccd_cells.FILES)
+register_dataset(medmnist.BLOOD, medmnist.load_blood)
+register_dataset(medmnist.PNEUMONIA, medmnist.load_pneumonia)
