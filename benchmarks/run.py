@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import cached_features, growth, imports, training_loops  # noqa: E402
+from benchmarks import cached_features, detection_scores, growth, imports, training_loops  # noqa: E402
 from companion.runtime import versions  # noqa: E402
 
 QUESTIONS: dict[str, Callable[[int], str]] = {
@@ -25,6 +25,7 @@ QUESTIONS: dict[str, Callable[[int], str]] = {
     "cached_features": cached_features.report,
     "imports": imports.report,
     "growth": growth.report,
+    "detection_scores": detection_scores.report,
 }
 LEAST_ROUNDS = 5
 MINUTES = 12

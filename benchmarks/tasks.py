@@ -72,7 +72,7 @@ class Task:
 
     def network(self) -> nn.Module:
         """Return a fresh copy of the start: the encoder and the head that `fit` begins with."""
-        head = build_head(self.backbone.feature_dim, self.splits.train, seed=SEED)
+        head = build_head(self.backbone, self.splits.train, seed=SEED)
         return nn.Sequential(copy.deepcopy(self.backbone.encoder), head.linear).train()
 
     def shortened(self, num_epochs: int) -> Task:

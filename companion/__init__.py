@@ -51,6 +51,7 @@ _MODULES = (
     "registry",
     "assets",
     "splits",
+    "boxes",
     "batches",
     "datasets",
     "backbones",

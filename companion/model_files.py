@@ -11,7 +11,7 @@ from typing import NoReturn
 from companion import assets, checks, runtime
 from companion.adapters import merge_
 from companion.backbones import Backbone, load_backbone
-from companion.heads import HEADS, Head, Model
+from companion.heads import Model, head_for
 
 __all__ = ["load_model", "save_model"]
 
@@ -46,7 +46,7 @@ def save_model(model: Model, path: str | Path, *, notes: Mapping[str, str] | Non
     facts = {
         "format": FORMAT,
         "backbone": model.backbone.name,
-        "task": _task(model.head),
+        "task": model.head.task,
         "classes": json.dumps(model.classes),
         "image_size": str(getattr(model.backbone, "image_size", None) or ""),
     }
@@ -81,18 +81,13 @@ def load_model(path: str | Path, *, backbone: Backbone | None = None) -> Model:
             do="load that one",
         )
     classes = tuple(json.loads(facts["classes"]))
-    head = HEADS[facts["task"]](backbone.feature_dim, len(classes))
+    head = head_for(facts["task"], backbone, len(classes))
     model = Model(copy.deepcopy(backbone), head, classes)
     try:
         model.load_state_dict(assets.load_weights(path))
     except RuntimeError as error:
         _refuse(path, f"weights that do not fit: {str(error).splitlines()[-1].strip()}")
     return model.eval()
-
-
-def _task(head: Head) -> str:
-    """Return the task of a head."""
-    return next(task for task, kind in HEADS.items() if type(head) is kind)
 
 
 def _image_size(path: Path, facts: Mapping[str, str]) -> int | None:

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from companion import splits as splits_module
-from companion.backbones import Backbone, LayerGroup, load_backbone
-from companion.batches import Augmentation, BatchSource, PaddedSource
+from companion.backbones import Backbone, DetectorParts, LayerGroup, load_backbone
+from companion.batches import Augmentation, BatchSource, DetectionSource, PaddedSource
 from companion.registry import BackboneCard, DatasetCard
 from companion.splits import Split, Splits, TestSplit, draw
 
@@ -149,10 +149,55 @@ def audio_case() -> Case:
     return Case(backbone, _divide(whole, data_card))
 
 
+class TinyMaps(nn.Module):
+    """Two strided convolutions to one feature map, as a row of positions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.front = nn.Sequential(nn.Conv2d(3, 16, 4, 4), nn.BatchNorm2d(16))
+        self.back = nn.Conv2d(16, 32, 3, padding=1)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        maps = torch.relu(self.back(torch.relu(self.front(inputs))))
+        return maps.flatten(2).transpose(1, 2)
+
+
+def _prepare_boxes(split: Split, augment: Augmentation | None) -> BatchSource:
+    return DetectionSource(split.inputs.float() / 255, list(split.labels), augment)
+
+
+def boxes_case() -> Case:
+    """One or two bright squares of two colours on dark ground, found by a tiny FCOS."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 60, (90, 3, 32, 32), generator=generator, dtype=torch.uint8)
+    labels = []
+    for image in images:
+        rows = []
+        for half in range(int(torch.randint(1, 3, (1,), generator=generator))):
+            kind = int(torch.randint(0, 2, (1,), generator=generator))
+            side = int(torch.randint(8, 14, (1,), generator=generator))
+            x, y = torch.randint(0, 16 - 13 + 1, (2,), generator=generator).tolist()
+            x, y = x + 16 * half, y + 8
+            image[2 * kind, y : y + side, x : x + side] = 255
+            rows.append([kind, x / 32, y / 32, (x + side) / 32, (y + side) / 32])
+        labels.append(torch.tensor(rows))
+    ids = tuple(f"squares/{i:02d}" for i in range(90))
+    whole = Split("pool", images, labels, ids, ("red", "blue"), task="detection")
+    card = BackboneCard("tiny_maps", "tiny", "vision", 32, "MIT", "tests")
+    groups = [LayerGroup("front", ("front",)), LayerGroup("back", ("back",))]
+    parts = DetectorParts("fcos", 32, (8,), ((4,),), options={"num_convs": 1})
+    backbone = Backbone(
+        card, TinyMaps, groups=groups, prepare=_prepare_boxes, detector=parts
+    ).eval()
+    data_card = _dataset_card("coloured squares", "vision", "detection", whole.classes)
+    return Case(backbone, _divide(whole, data_card))
+
+
 CASES: dict[str, Callable[[], Case]] = {
     "image": image_case,
     "text": text_case,
     "audio": audio_case,
+    "boxes": boxes_case,
 }
 
 
@@ -166,6 +211,12 @@ def case(request: pytest.FixtureRequest) -> Case:
 def images() -> Case:
     """The image task alone, for what does not depend on the modality."""
     return image_case()
+
+
+@pytest.fixture
+def boxes() -> Case:
+    """The detection task alone, with a fresh backbone."""
+    return boxes_case()
 
 
 @pytest.fixture(autouse=True)

@@ -1,10 +1,11 @@
-"""Make `.venv`: once, again when what it is made from changed, and again when it is broken.
+"""Make `.venv` or another environment: once, and again when its sources changed or it is broken.
 
 Called by every make target. Runs on the Python that make finds, before any package is there:
 standard library only, and no syntax that Python 2.7 does not read, so that a Python that is too old
 gets a sentence and not a syntax error.
 
     python3 tools/setup.py --extras book,test
+    python3 tools/setup.py --extras yolo --venv .venv-yolo
 """
 
 from __future__ import print_function
@@ -257,13 +258,13 @@ def create(venv, root):
     )
 
 
-def set_up(root, extras):
-    """Make, repair or extend `root/.venv` so that it holds the package with the extras.
+def set_up(root, extras, name=".venv"):
+    """Make, repair or extend the environment `root/name` so that it holds the package and extras.
 
     Raises:
         SetupError: The Python is too old, or something could not be made or installed.
     """
-    venv = os.path.join(root, ".venv")
+    venv = os.path.join(root, name)
     names = " and ".join(sorted(extras))
     start = time.time()
     reason = why_rebuild(venv, root)
@@ -271,7 +272,7 @@ def set_up(root, extras):
         sentence = too_old_sentence(sys.version_info)
         if sentence:
             raise SetupError(sentence)
-        say("Making .venv with the package and its extras %s, because %s." % (names, reason))
+        say("Making %s with the package and its extras %s, because %s." % (name, names, reason))
         say("  2 to 3 minutes on a fast line, and 6 GB on disk.")
         create(venv, root)
         wanted = set(extras)
@@ -280,21 +281,23 @@ def set_up(root, extras):
         wanted = present | set(extras)
         if wanted == present:
             return
-        say("Adding the extras %s to .venv: about a minute." % " and ".join(sorted(extras)))
+        say("Adding the extras %s to %s: about a minute." % (names, name))
         os.remove(os.path.join(venv, STAMP))
     install(venv, root, wanted)
     write_stamp(venv, root, wanted)
-    say("  .venv is ready after %d s." % (time.time() - start))
+    say("  %s is ready after %d s." % (name, time.time() - start))
 
 
 def main(arguments=None):
     """Run from the command line; return the exit status."""
-    parser = argparse.ArgumentParser(description="Make, repair or extend .venv.")
+    parser = argparse.ArgumentParser(description="Make, repair or extend an environment.")
     parser.add_argument("--extras", default="book,test", help="names from pyproject.toml")
-    extras = [name for name in parser.parse_args(arguments).extras.split(",") if name]
+    parser.add_argument("--venv", default=".venv", help="name of the environment's folder")
+    given = parser.parse_args(arguments)
+    extras = [name for name in given.extras.split(",") if name]
     try:
         with locked(ROOT):
-            set_up(ROOT, extras)
+            set_up(ROOT, extras, given.venv)
     except SetupError as error:
         print(error, file=sys.stderr)
         return 1

@@ -18,6 +18,13 @@ it, which is committed. Fields of a config:
     data = "bundled"                             or "COMPANION_DATA": needs that folder
     [recipe]                                     fields of companion.training.Recipe
     epochs = 30
+
+What `compare` does not know is a procedure, a module of `companion.study.procedures`:
+
+    title = "Embeddings of alphabets never seen"
+    procedure = "metric_learning"
+    seeds = 5
+    data = "COMPANION_DATA"
 """
 
 import argparse
@@ -39,19 +46,14 @@ UNFINISHED = ROOT / "_build" / "studies"
 DATA = ("bundled", "COMPANION_DATA")
 
 
-@dataclass(frozen=True)
-class Config:
-    """What a recorded study is asked for; the fields are those of its file."""
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What every recorded study is asked for."""
 
     path: Path
     title: str
-    dataset: str
-    backbone: str
-    strategies: list[str]
     seeds: int | list[int]
-    labels_per_class: list[int] | None = None
     data: str = "bundled"
-    recipe: dict[str, Any] = field(default_factory=dict)
 
     @property
     def result(self) -> Path:
@@ -79,23 +81,44 @@ class Config:
         return self.data == "bundled" or bool(os.environ.get("COMPANION_DATA"))
 
 
-def read_config(path: Path) -> Config:
+@dataclass(frozen=True, kw_only=True)
+class Config(Asked):
+    """What a comparison of strategies is asked for; the fields are those of its file."""
+
+    dataset: str
+    backbone: str
+    strategies: list[str]
+    labels_per_class: list[int] | None = None
+    recipe: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableConfig(Asked):
+    """What a procedure's table is asked for; the fields are those of its file."""
+
+    procedure: str
+
+
+def read_config(path: Path) -> Config | TableConfig:
     """Read a config.
 
     Raises:
         SystemExit: It is not TOML, lacks a field or has one too many.
     """
+    kind: type[Config] | type[TableConfig] = Config
     try:
-        config = Config(path=path, **tomllib.loads(path.read_text(encoding="utf-8")))
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        kind = TableConfig if "procedure" in values else Config
+        config = kind(path=path, **values)
     except (tomllib.TOMLDecodeError, TypeError) as error:
-        known = ", ".join(f.name for f in dataclasses.fields(Config) if f.name != "path")
+        known = ", ".join(f.name for f in dataclasses.fields(kind) if f.name != "path")
         raise SystemExit(f"{path}: {error}; the fields of a study are {known}") from error
     if config.data not in DATA:
         raise SystemExit(f"{path}: data is {config.data!r}; use one of {', '.join(DATA)}")
     return config
 
 
-def configs(only: Path | None = None) -> list[Config]:
+def configs(only: Path | None = None) -> list[Config | TableConfig]:
     """Return all configs, or those at or below a path."""
     found = sorted(STUDIES.rglob("*.toml"))
     if only is not None:
@@ -106,7 +129,7 @@ def configs(only: Path | None = None) -> list[Config]:
     return [read_config(path) for path in found]
 
 
-def stale_reasons(config: Config) -> list[str]:
+def stale_reasons(config: Config | TableConfig) -> list[str]:
     """Return why a study is to be recorded again; nothing where its result is fresh."""
     from companion import study
     from companion.backbones import load_backbone
@@ -114,6 +137,8 @@ def stale_reasons(config: Config) -> list[str]:
 
     if not config.result.is_file():
         return ["not recorded yet"]
+    if isinstance(config, TableConfig):
+        return _stale_table(config)
     try:
         found = study.load(config.result)
     except ValueError as error:
@@ -127,6 +152,23 @@ def stale_reasons(config: Config) -> list[str]:
         backbone=config.backbone, dataset=config.dataset, strategies=plans(names, groups)
     )
     return reasons + (["code or assets changed"] if hashed != found.dependencies else [])
+
+
+def _stale_table(config: TableConfig) -> list[str]:
+    """Return why a procedure's table is to be recorded again."""
+    from companion.study.tables import load_table, procedure, table_dependencies
+
+    try:
+        found = load_table(config.result)
+    except ValueError as error:
+        return [str(error)]
+    reasons = [] if found.is_complete else ["runs are missing"]
+    asked = (config.procedure, tuple(procedure(config.procedure).ARMS), tuple(config.seed_list))
+    recorded = (found.procedure, found.arms, found.seeds)
+    for name, now, then in zip(("procedure", "arms", "seeds"), asked, recorded, strict=True):
+        reasons += [f"{name} changed"] if now != then else []
+    is_same = found.dependencies == table_dependencies(config.procedure)
+    return reasons + ([] if is_same else ["code or assets changed"])
 
 
 def asked_for(config: Config) -> dict[str, Any]:
@@ -148,6 +190,36 @@ def _recorded(found: Any, name: str) -> Any:
     """Return what a study was asked for."""
     value = found.config[name]
     return list(value) if name == "strategies" else value
+
+
+def record_procedure(config: TableConfig) -> None:
+    """Run a procedure for every arm and seed and write its table, going on from what is done."""
+    from companion.checks import CompanionError
+    from companion.study.tables import record_table, save_table
+
+    def tell(arm: str, seed: int, values: Any) -> None:
+        print(f"  {arm}, seed {seed}: {next(iter(values.values())):.3f}", flush=True)
+
+    options: dict[str, Any] = {
+        "seeds": config.seed_list,
+        "path": config.unfinished,
+        "on_run": tell,
+    }
+    try:
+        table = record_table(config.procedure, **options)
+    except CompanionError as error:
+        if not config.unfinished.is_file() or "another study" not in str(error):
+            raise
+        print("  the unfinished runs are of another config, code or machine: starting anew")
+        config.unfinished.unlink()
+        table = record_table(config.procedure, **options)
+    save_table(dataclasses.replace(table, recorded=_today()), config.result)
+    config.unfinished.unlink()
+
+
+def _today() -> str:
+    """Return the day, ISO 8601, UTC."""
+    return datetime.datetime.now(tz=datetime.UTC).date().isoformat()
 
 
 def record(config: Config) -> None:
@@ -188,8 +260,7 @@ def record(config: Config) -> None:
         print("  the unfinished runs are of another config, code or machine: starting anew")
         config.unfinished.unlink()
         found = study.compare(backbone, splits, **options)
-    day = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
-    study.save(dataclasses.replace(found, recorded=day), config.result)
+    study.save(dataclasses.replace(found, recorded=_today()), config.result)
     config.unfinished.unlink()
 
 
@@ -205,7 +276,10 @@ def run(only: Path | None, *, force: bool) -> int:
             print(f"{config.name}: skipped, it needs the folder that COMPANION_DATA names")
         else:
             print(f"{config.name}: recording ({', '.join(reasons) or 'forced'})", flush=True)
-            record(config)
+            if isinstance(config, TableConfig):
+                record_procedure(config)
+            else:
+                record(config)
     return skipped
 
 

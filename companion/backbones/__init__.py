@@ -6,10 +6,17 @@ from collections.abc import Callable
 from urllib.error import URLError
 
 from companion import checks
-from companion.backbones.base import Backbone, LayerGroup
+from companion.backbones.base import Backbone, DetectorParts, LayerGroup
 from companion.registry import BACKBONES, BackboneCard
 
-__all__ = ["LOADERS", "Backbone", "LayerGroup", "load_backbone", "register_backbone"]
+__all__ = [
+    "LOADERS",
+    "Backbone",
+    "DetectorParts",
+    "LayerGroup",
+    "load_backbone",
+    "register_backbone",
+]
 
 LOADERS: dict[str, Callable[..., Backbone]] = {}
 
@@ -67,9 +74,9 @@ def load_backbone(
 
 def _register_all() -> None:
     """Register the backbones of this package."""
-    from companion.backbones import vision
+    from companion.backbones import detection, vision
 
-    for card, loader in vision.CARDS:
+    for card, loader in (*vision.CARDS, *detection.CARDS):
         register_backbone(card, loader)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from companion.batches import Augmentation, BatchSource
 from companion.registry import BackboneCard
 from companion.splits import Split
 
-__all__ = ["Backbone", "LayerGroup", "Prepare"]
+__all__ = ["Backbone", "DetectorParts", "LayerGroup", "Prepare"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,33 @@ class LayerGroup:
 
     name: str
     modules: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class DetectorParts:
+    """What a detection head must know of the backbone that it stands on.
+
+    The encoder of a detector returns its feature maps as one row of positions, (batch, positions,
+    channels): map by map, each from the top left, line by line.
+
+    Attributes:
+        kind: `"fcos"` (one stage) or `"faster_rcnn"` (two stages), torchvision's parts.
+        image_size: side of the prepared, square images, in pixels.
+        map_sides: side of each feature map, in positions.
+        anchor_sizes: side of the anchors on each map, in pixels; of `"fcos"` one, its unit.
+        aspect_ratios: height over width of the anchors of a map; `"fcos"` has none.
+        options: further numbers of torchvision's classes, by their names there.
+        weights: of the head of a pretrained detector, without the layers that name its classes;
+            `None` for random ones.
+    """
+
+    kind: str
+    image_size: int
+    map_sides: tuple[int, ...]
+    anchor_sizes: tuple[tuple[int, ...], ...]
+    aspect_ratios: tuple[float, ...] = (1.0,)
+    options: Mapping[str, float] = field(default_factory=dict)
+    weights: Mapping[str, Tensor] | None = None
 
 
 class Prepare(Protocol):
@@ -53,6 +80,8 @@ class Backbone(nn.Module):
         seed: seed of the random weights.
         feature_mask: from the mask of the inputs to the mask of the features, for encoders that
             shorten sequences; `None` where both are the same.
+        detector: what a detection head must know; `None` for a backbone without such a head.
+        eval_batch_size: items a forward pass without gradients.
 
     Attributes:
         is_pretrained: whether the weights were given.
@@ -72,6 +101,8 @@ class Backbone(nn.Module):
         weights: Mapping[str, Tensor] | None = None,
         seed: int = 0,
         feature_mask: Callable[[Tensor], Tensor] | None = None,
+        detector: DetectorParts | None = None,
+        eval_batch_size: int = 256,
     ):
         super().__init__()
         self.card = card
@@ -79,6 +110,8 @@ class Backbone(nn.Module):
         self._build_encoder = build_encoder
         self._prepare = prepare
         self._feature_mask = feature_mask
+        self.detector = detector
+        self.eval_batch_size = eval_batch_size
         self.is_pretrained = weights is not None
         self.image_size: int | None = None
         with runtime.fork_seed(seed, "backbone", card.name):
@@ -135,6 +168,8 @@ class Backbone(nn.Module):
         fresh = copy.copy(self)
         fresh._modules = dict(self._modules)
         fresh.is_pretrained = False
+        if self.detector is not None:
+            fresh.detector = replace(self.detector, weights=None)
         with runtime.fork_seed(seed, "backbone", self.card.name):
             fresh.encoder = self._build_encoder()
         return fresh

@@ -1,4 +1,4 @@
-"""The command line: `python -m companion doctor | data | finetune`.
+"""The command line: `python -m companion doctor | data | boxes | finetune`.
 
 Exit status: 0 where all is well, 1 where something is wrong (one line says what), 2 for a command
 that cannot be understood.
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from importlib import metadata
 
 from companion.checks import CompanionError
-from companion.command_line import data, doctor, finetune
+from companion.command_line import boxes, data, doctor, finetune
 
 __all__ = ["build_parser", "main"]
 
@@ -28,6 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     doctor.add_parser(commands)
     data.add_parser(commands)
+    boxes.add_parser(commands)
     finetune.add_parser(commands)
     return parser
 

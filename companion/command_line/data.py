@@ -77,12 +77,12 @@ def fetch(options: argparse.Namespace) -> int:
     from companion.datasets import LOADERS
 
     for name in _names(options):
-        if name == "folder":
+        if name in ("folder", "boxes"):
             checks.fail(
-                "dataset 'folder'",
+                f"dataset {name!r}",
                 got="a request to fetch it",
                 expected="a dataset that can be downloaded",
-                do='load your own images with load_dataset("folder", path=...)',
+                do=f'load your own images with load_dataset("{name}", path=...)',
             )
         source = LOADERS[name](None)
         print(

@@ -1,4 +1,8 @@
-"""`finetune FOLDER`: the strategy ladder, compared honestly on the reader's own images."""
+"""`finetune FOLDER`: the strategy ladder, compared honestly on the reader's own images.
+
+A folder of images a class becomes a classifier; images with boxes in the format of Pascal VOC, COCO
+or YOLO become a detector.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import argparse
 import contextlib
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +29,50 @@ __all__ = ["add_parser", "best_row", "report_page", "run"]
 MODEL, STUDY, REPORT = "model.safetensors", "study.json", "report.md"
 
 
+@dataclass(frozen=True)
+class _Kind:
+    """What a folder may hold.
+
+    Attributes:
+        dataset: the dataset that reads it.
+        backbone: the backbone that is taken where none is named.
+        budget: what the labelled budget counts.
+        metric: the main metric in words.
+        usage: lines of Python that use the model on the images of `paths`.
+    """
+
+    dataset: str
+    backbone: str
+    budget: str
+    metric: str
+    usage: str
+
+
+CLASSES = _Kind(
+    "folder",
+    "glyphnet",
+    budget="labels a class",
+    metric="accuracy",
+    usage="""images = Split("new", ImageFiles(paths), [0] * len(paths), paths, model.classes)
+predictions = companion.evaluation.predict(model, images)
+names = [model.classes[label] for label in predictions.labels]
+""",
+)
+BOXES = _Kind(
+    "boxes",
+    "spotnet",
+    budget="labelled images",
+    metric="mAP@0.5",
+    usage="""empty = [[] for _ in paths]
+images = Split("new", ImageFiles(paths), empty, paths, model.classes, task="detection")
+predictions = companion.evaluation.predict(model, images)
+# One row a box: class id, x_min, y_min, x_max, y_max as fractions of the image, score.
+sure = [rows[rows[:, 5] >= 0.5] for rows in predictions.labels]
+names = [[model.classes[int(row[0])] for row in rows] for rows in sure]
+""",
+)
+
+
 def add_parser(commands: Any) -> None:
     """Add the command `finetune` to the parser.
 
@@ -36,8 +85,12 @@ def add_parser(commands: Any) -> None:
         "finetune", help="compare strategies on a folder of images", allow_abbrev=False
     )
     add = parser.add_argument
-    add("folder", help="one folder of images a class, or train, val and test with such folders")
-    add("--backbone", default="glyphnet", help="name of the backbone (default: glyphnet)")
+    add(
+        "folder",
+        help="one folder of images a class, or train, val and test with such folders; or images "
+        "with boxes as VOC, COCO or YOLO has them, or a zip of these",
+    )
+    add("--backbone", help="name of the backbone (default: glyphnet; for boxes spotnet)")
     add("--image-size", type=int, metavar="PIXELS", help="side of the images (default: its own)")
     add(
         "--strategies",
@@ -47,7 +100,12 @@ def add_parser(commands: Any) -> None:
         help="default: scratch probe lp_ft",
     )
     add("--seeds", type=int, default=5, help="how many draws (default: 5, the fewest for a claim)")
-    add("--labels-per-class", type=int, metavar="K", help="budget a class (default: all)")
+    add(
+        "--labels-per-class",
+        type=int,
+        metavar="K",
+        help="budget a class; for boxes the labelled images in all (default: all)",
+    )
     add("--epochs", type=int, help="passes over the images (default: the recipe's)")
     add("--min-steps", type=int, help="fewest optimizer steps (default: the recipe's)")
     add("--learning-rate", type=float, help="of a whole network (default: the recipe's)")
@@ -69,9 +127,12 @@ def run(options: argparse.Namespace) -> int:
     recipe = _recipe(options)
     runtime.pick_device(options.device)
     check_writable(out)
-    backbone = load_backbone(options.backbone, image_size=options.image_size)
-    splits = load_dataset("folder", path=options.folder, labels_per_class=options.labels_per_class)
-    _check_can_choose(splits)
+    kind = _kind(options.folder)
+    backbone = load_backbone(options.backbone or kind.backbone, image_size=options.image_size)
+    splits = load_dataset(
+        kind.dataset, path=options.folder, labels_per_class=options.labels_per_class
+    )
+    _check_can_choose(splits, kind)
     with _naming_the_option(out):
         study = compare(
             backbone,
@@ -87,8 +148,17 @@ def run(options: argparse.Namespace) -> int:
     save_model(model, out / MODEL, notes={"strategy": best.strategy, "seed": str(chosen.seed)})
     runtime.atomic_write(out / REPORT, report_page(study, splits, best, chosen))
     print(study_table(study, caption=_caption(study, splits)))
-    print(f"\n{_choice(best)}\nWritten: {out / MODEL}, {out / STUDY}, {out / REPORT}")
+    print(f"\n{_choice(best, kind)}\nWritten: {out / MODEL}, {out / STUDY}, {out / REPORT}")
     return 0
+
+
+def _kind(folder: str) -> _Kind:
+    """Return what a folder holds: boxes where they are found, else classes."""
+    from companion.boxes import recognise
+
+    path = Path(folder).expanduser()
+    has_boxes = path.is_file() or (path.is_dir() and recognise(path))
+    return BOXES if has_boxes else CLASSES
 
 
 @contextlib.contextmanager
@@ -120,13 +190,13 @@ def _recipe(options: argparse.Namespace) -> Recipe:
     return Recipe(**{name: value for name, value in asked.items() if value is not None})
 
 
-def _check_can_choose(splits: Splits) -> None:
+def _check_can_choose(splits: Splits, kind: _Kind) -> None:
     """Refuse a budget that leaves no val to choose a strategy by."""
     if splits.val is None:
         checks.fail(
             "--labels-per-class",
             got=splits.labels_per_class,
-            expected="5 or more: a smaller budget has no val to choose a strategy by",
+            expected=f"5 or more {kind.budget}: with fewer there is no val to choose a strategy by",
             do="label more images, or leave the option out to use all",
         )
 
@@ -143,7 +213,7 @@ def best_row(study: Study) -> Row:
         CompanionError: no strategy has a val.
     """
     rows = [row for row in study.rows() if row.val is not None and not math.isnan(row.val)]
-    checks.non_empty("strategies with a val", rows, do="use 5 labels a class or more")
+    checks.non_empty("strategies with a val", rows, do="use a budget of 5 or more")
     return max(rows, key=lambda row: (row.val or 0.0, row.strategy != "scratch"))
 
 
@@ -180,13 +250,13 @@ def _caption(study: Study, splits: Splits) -> str:
     return f"{study.config['backbone']} on {splits.card.title}"
 
 
-def _choice(best: Row) -> str:
+def _choice(best: Row, kind: _Kind) -> str:
     """Return the choice and what may be expected of it, in one sentence."""
     from companion.report import format_fraction, format_interval
 
     num_draws = f"{len(best.values)} draw{'s' if len(best.values) > 1 else ''}"
     return (
-        f"Chosen on val: {best.strategy}, accuracy {format_fraction(best.val)} there. "
+        f"Chosen on val: {best.strategy}, {kind.metric} {format_fraction(best.val)} there. "
         f"On test, which was not used to choose, {format_fraction(best.mean)} over "
         f"{num_draws} (other test images: {format_interval(best.items_interval)})."
     )
@@ -203,6 +273,8 @@ def report_page(study: Study, splits: Splits, best: Row, chosen: Run) -> str:
     """
     from companion.report import effects_table, study_table
 
+    kind = BOXES if splits.train.task == "detection" else CLASSES
+    notes = f" {splits.card.notes}" if kind is BOXES else ""
     sizes = {"train": splits.train, "val": splits.val, "test": splits.test}
     counted = ", ".join(f"{name} {len(part)}" for name, part in sizes.items() if part is not None)
     few = "" if len(study.seeds) >= 5 else "Fewer than five seeds: points, not claims.\n\n"
@@ -210,13 +282,13 @@ def report_page(study: Study, splits: Splits, best: Row, chosen: Run) -> str:
 
 Images from `{splits.card.source}`, {len(splits.card.classes)} classes
 ({", ".join(splits.card.classes)}); images: {counted}. Train and val are drawn anew for every seed;
-test stays the same and was read once, after all choices.
+test stays the same and was read once, after all choices.{notes}
 
 {study_table(study, caption=_caption(study, splits))._repr_markdown_()}
 
 {effects_table(study)._repr_markdown_()}
 
-{few}{_choice(best)}
+{few}{_choice(best, kind)}
 
 `{MODEL}` is the run of {chosen.strategy} with seed {chosen.seed}, the best of its draws on val.
 To use it:
@@ -229,8 +301,5 @@ from companion.splits import Split
 
 model = load_model("{MODEL}")
 paths = ["one.jpg", "two.jpg"]
-images = Split("new", ImageFiles(paths), [0] * len(paths), paths, model.classes)
-predictions = companion.evaluation.predict(model, images)
-names = [model.classes[label] for label in predictions.labels]
-```
+{kind.usage}```
 """

@@ -8,7 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from companion.datasets import (
+    bccd,
     bccd_cells,
+    boxes_folder,
     digits,
     fashion_mnist,
     folder,
@@ -39,7 +41,8 @@ def load_dataset(
         labels_per_class: the whole labelled budget k, val included: below 5 there is no val, from
             5 on a fifth of k is val. `None` takes all, a fifth of it for val.
         seed: which draw of train and val; the test set is the same for every seed.
-        path: the folder of images, for `"folder"`; for downloaded data where to look first.
+        path: the folder of images, for `"folder"` and `"boxes"`; for downloaded data where to
+            look first.
 
     Returns:
         The splits.
@@ -67,6 +70,8 @@ register_dataset(folder.CARD, folder.load)
 register_dataset(fashion_mnist.CARD, fashion_mnist.load, files=fashion_mnist.FILES)
 register_dataset(pets.CARD, pets.load)
 register_dataset(omniglot.CARD, omniglot.load, files=omniglot.FILES)
+register_dataset(boxes_folder.CARD, boxes_folder.load)
+register_dataset(bccd.CARD, bccd.load, files=bccd.FILES)
 register_dataset(smears.SMEAR_CELLS, smears.load_cells)
 register_dataset(bccd_cells.CARD, bccd_cells.load, files=bccd_cells.FILES)
 register_dataset(medmnist.BLOOD, medmnist.load_blood)

@@ -48,6 +48,7 @@ from companion.evaluation.metrics import (
     confusion,
     edit_distance,
     item_errors,
+    item_sizes,
     main_metric,
     metric_values,
 )
@@ -102,6 +103,7 @@ __all__ = [
     "fit_temperature",
     "holm",
     "item_errors",
+    "item_sizes",
     "items_interval",
     "main_metric",
     "majority_baseline",

@@ -1,7 +1,8 @@
 """From predictions and labels to metrics, all of them fractions.
 
-Each task has a main metric: accuracy of items or of labelled tokens, or the character error rate.
-Both are ratios of sums over items, which is what the bootstrap resamples.
+Each task has a main metric: accuracy of items or of labelled tokens, or the character error rate,
+ratios of sums over items, which is what the bootstrap resamples; or the mean average precision of
+boxes, which is none and has a bootstrap of its own.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from companion import checks
 from companion.batches import IGNORE_LABEL
+from companion.evaluation.detection import detection_errors, detection_values
 
 if TYPE_CHECKING:
     from companion.evaluation.scores import Scores
@@ -25,19 +27,27 @@ __all__ = [
     "confusion",
     "edit_distance",
     "item_errors",
+    "item_sizes",
     "main_metric",
     "metric_values",
 ]
 
-MAIN_METRIC = {"classification": "accuracy", "tokens": "accuracy", "ctc": "cer"}
+MAIN_METRIC = {
+    "classification": "accuracy",
+    "tokens": "accuracy",
+    "ctc": "cer",
+    "detection": "map50",
+}
 Labels = Tensor | Sequence[Tensor]
 
 
 def main_metric(task: str) -> str:
-    """Return the name of a task's main metric: `"accuracy"`, or `"cer"`, where less is better.
+    """Return the name of a task's main metric: `"accuracy"`, `"map50"`, `"cer"`.
+
+    Of the character error rate less is better.
 
     Args:
-        task: `"classification"`, `"tokens"` or `"ctc"`.
+        task: `"classification"`, `"tokens"`, `"ctc"` or `"detection"`.
 
     Raises:
         CompanionError: another task.
@@ -49,14 +59,15 @@ def item_errors(task: str, predictions: Labels, labels: Labels) -> tuple[Tensor,
     """Return how many mistakes each item holds, and how many it could hold.
 
     Args:
-        task: `"classification"`, `"tokens"` or `"ctc"`.
-        predictions: class ids, (items,), or one tensor an item.
+        task: `"classification"`, `"tokens"`, `"ctc"` or `"detection"`.
+        predictions: class ids, (items,), or one tensor an item; boxes with scores for detection.
         labels: likewise; tokens labelled -100 count nowhere.
 
     Returns:
         Mistakes and sizes, each (items,), int64. Sizes are 1 for a class, the number of labelled
-        tokens, or the length of the label sequence. With CTC there can be more mistakes (edits)
-        than labels.
+        tokens, the length of the label sequence, or the number of boxes. With CTC there can be
+        more mistakes (edits) than labels, and so with boxes: those that were not found and the
+        detections with a score of at least 0.5 that are not right, both at an IoU of 0.5.
 
     Raises:
         CompanionError: predictions and labels do not fit together.
@@ -64,6 +75,8 @@ def item_errors(task: str, predictions: Labels, labels: Labels) -> tuple[Tensor,
     checks.one_of("task", task, tuple(MAIN_METRIC))
     if len(predictions) != len(labels):
         _do_not_fit(f"{len(predictions)} predictions and {len(labels)} labels")
+    if task == "detection":
+        return _box_errors(predictions, labels)
     if task == "classification":
         classes, truth = torch.as_tensor(predictions), torch.as_tensor(labels)
         if classes.shape != truth.shape or classes.dim() != 1:
@@ -73,6 +86,30 @@ def item_errors(task: str, predictions: Labels, labels: Labels) -> tuple[Tensor,
     pairs = [count(p, t) for p, t in zip(predictions, labels, strict=True)]
     errors, sizes = torch.tensor(pairs, dtype=torch.long).reshape(-1, 2).unbind(dim=1)
     return errors, sizes
+
+
+def item_sizes(task: str, labels: Labels) -> Tensor:
+    """Return how many mistakes each item could hold, (items,), int64, as in `item_errors`.
+
+    Args:
+        task: `"classification"`, `"tokens"`, `"ctc"` or `"detection"`.
+        labels: class ids, (items,), or one tensor an item.
+    """
+    if task == "detection":
+        return torch.tensor([len(rows) for rows in labels], dtype=torch.long)
+    return item_errors(task, labels, labels)[1]
+
+
+def _box_errors(predictions: Labels, labels: Labels) -> tuple[Tensor, Tensor]:
+    """Return wrong detections and boxes not found of each image, and its boxes, (images,)."""
+    ids = [rows[:, 0] for rows in (*predictions, *labels) if len(rows)]
+    num_classes = int(torch.cat(ids).max()) + 1 if ids else 1
+    names = [str(number) for number in range(num_classes)]
+    found = detection_errors(list(predictions), list(labels), names)
+    wrong = [sum(kind not in ("right", "unsure") for kind in image) for image in found.detections]
+    missed = [sum(kind != "right" for kind in image) for image in found.boxes]
+    mistakes = torch.tensor(wrong, dtype=torch.long) + torch.tensor(missed, dtype=torch.long)
+    return mistakes, item_sizes("detection", labels)
 
 
 def _token_errors(predictions: Tensor, labels: Tensor) -> tuple[int, int]:
@@ -132,15 +169,16 @@ def metric_values(
     """Return all metrics of a task by name, the main one first.
 
     Args:
-        task: `"classification"`, `"tokens"` or `"ctc"`.
-        predictions: class ids, (items,), or one tensor an item.
+        task: `"classification"`, `"tokens"`, `"ctc"` or `"detection"`.
+        predictions: class ids, (items,), or one tensor an item; boxes with scores for detection.
         labels: likewise; tokens labelled -100 count nowhere.
         classes: names of the class ids.
         probabilities: (items, classes), for the metrics that need them.
 
     Returns:
         Fractions: `accuracy`, `balanced_accuracy`, `macro_f1` and, with probabilities of two
-        classes, `auc`; or `cer` and, where a class is a space, `wer`.
+        classes, `auc`; or `cer` and, where a class is a space, `wer`; or `map50`, `map` and
+        `ap50_<class>` of each class that has a box.
 
     Raises:
         CompanionError: predictions and labels do not fit together, or there is nothing to score.
@@ -152,6 +190,9 @@ def metric_values(
         checks.fail(
             "evaluation", got="no label", expected="at least one", do="evaluate on labelled items"
         )
+    if task == "detection":
+        found = detection_values(list(predictions), list(labels), classes)
+        return {name: value for name, value in found.items() if not math.isnan(value)}
     rate = int(errors.sum()) / int(sizes.sum())
     if task == "ctc":
         return {"cer": rate} | _word_error_rate(predictions, labels, classes)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from companion import checks
+from companion.evaluation.detection import detection_interval
 from companion.evaluation.intervals import (
     MIN_GROUPS,
     Interval,
@@ -20,7 +21,7 @@ from companion.evaluation.intervals import (
 )
 from companion.evaluation.metrics import item_errors, main_metric, metric_values
 from companion.heads import Model
-from companion.splits import Split, TestSplit, as_class_ids
+from companion.splits import Split, TestSplit, as_boxes, as_class_ids
 
 __all__ = [
     "Predictions",
@@ -39,8 +40,10 @@ class Predictions:
     """What a model says of the items of a split, in the split's order.
 
     Attributes:
-        logits: (items, classes); or one tensor (positions, classes) an item, without padding.
-        labels: predicted class ids, (items,), int64; or one tensor an item.
+        logits: (items, classes); or one tensor (positions, classes) an item, without padding; of
+            detection nothing is kept.
+        labels: predicted class ids, (items,), int64; or one tensor an item; of detection
+            (detections, 6): class id, corners as fractions of width and height, score.
     """
 
     logits: Tensor | list[Tensor]
@@ -58,12 +61,13 @@ class Scores:
 
     Attributes:
         split: name of the split.
-        task: `"classification"`, `"tokens"` or `"ctc"`.
+        task: `"classification"`, `"tokens"`, `"ctc"` or `"detection"`.
         metric: name of the main metric.
         values: all metrics by name, as fractions.
         interval: interval of the main metric over the items (or groups of items).
-        predictions: class ids, (items,), int64; or one tensor an item.
-        probabilities: (items, classes); `None` for sequences.
+        predictions: class ids, (items,), int64; or one tensor an item; of detection as in
+            `Predictions`.
+        probabilities: (items, classes); `None` for sequences and boxes.
         labels: like the predictions.
         ids: names of the items.
         classes: names of the class ids.
@@ -114,7 +118,7 @@ class Scores:
         return f"Scores({self.split}, {len(self.ids)} items: {values}; {ends})"
 
 
-def predict(model: Model, split: Split, *, batch_size: int = 256) -> Predictions:
+def predict(model: Model, split: Split, *, batch_size: int | None = None) -> Predictions:
     """Run a model over the items of a split, in evaluation mode.
 
     Args:
@@ -125,6 +129,7 @@ def predict(model: Model, split: Split, *, batch_size: int = 256) -> Predictions
     Raises:
         CompanionError: an empty split.
     """
+    batch_size = model.backbone.eval_batch_size if batch_size is None else batch_size
     checks.positive_int("batch_size", batch_size)
     checks.non_empty(f"split {split.name!r}", split.ids, do="evaluate on at least one item")
     device = next(model.parameters()).device
@@ -137,7 +142,8 @@ def predict(model: Model, split: Split, *, batch_size: int = 256) -> Predictions
             output = model(batch.inputs, batch.mask)
             mask = model.backbone.feature_mask(batch.mask)
             labels += [row.cpu() for row in model.head.predict(output, mask)]
-            logits += _rows(output.float().cpu(), mask)
+            if split.task != "detection":
+                logits += _rows(output.float().cpu(), mask)
     if split.task == "classification":
         return Predictions(torch.stack(logits).clone(), torch.stack(labels).clone())
     return Predictions([row.clone() for row in logits], [row.clone() for row in labels])
@@ -154,7 +160,7 @@ def evaluate(
     model: Model,
     split: Split | TestSplit,
     *,
-    batch_size: int = 256,
+    batch_size: int | None = None,
     reading: str | None = None,
 ) -> Scores:
     """Score a model on a split: the only reader of a test set.
@@ -197,7 +203,7 @@ def score(
     Args:
         split: the items and their labels.
         predictions: class ids, (items,), as a tensor, a numpy array or a list of whole numbers; or
-            one such row an item.
+            one such row an item; of detection one row (detections, 6) an image.
         probabilities: (items, classes), for the metrics that need them.
 
     Raises:
@@ -205,13 +211,10 @@ def score(
             nothing to score.
     """
     checks.instance("split", split, Split)
-    predictions = as_class_ids(
-        "predictions", predictions, task=split.task, num_classes=len(split.classes)
-    )
-    errors, sizes = item_errors(split.task, predictions, split.labels)
+    checked = _checked_predictions(split, predictions)
     values = metric_values(
         split.task,
-        predictions,
+        checked,
         split.labels,
         classes=split.classes,
         probabilities=probabilities,
@@ -221,13 +224,34 @@ def score(
         task=split.task,
         metric=main_metric(split.task),
         values=values,
-        interval=items_interval(split.task, errors, sizes, groups=split.groups),
-        predictions=predictions,
+        interval=_interval(split, checked),
+        predictions=checked,
         probabilities=probabilities,
         labels=split.labels,
         ids=split.ids,
         classes=split.classes,
     )
+
+
+def _checked_predictions(
+    split: Split, predictions: Tensor | Sequence[Any]
+) -> Tensor | list[Tensor]:
+    """Return predictions as class ids or boxes of the split's classes."""
+    num_classes = len(split.classes)
+    if split.task == "detection":
+        return as_boxes("predictions", predictions, num_classes=num_classes, with_scores=True)
+    return as_class_ids("predictions", predictions, task=split.task, num_classes=num_classes)
+
+
+def _interval(split: Split, predictions: Tensor | list[Tensor]) -> Interval:
+    """Return the interval of the main metric over the items, or over groups of them."""
+    if split.task != "detection":
+        errors, sizes = item_errors(split.task, predictions, split.labels)
+        return items_interval(split.task, errors, sizes, groups=split.groups)
+    groups = split.groups
+    if groups is not None and len(set(groups)) < MIN_GROUPS:
+        groups = None
+    return detection_interval(list(predictions), list(split.labels), split.classes, groups=groups)
 
 
 def items_interval(
@@ -261,7 +285,7 @@ def majority_baseline(train: Split, split: Split | TestSplit, *, reading: str = 
     """Score the constant answer: what a model that never looks at its input can reach.
 
     The answer is the most frequent class of `train` (the first of several), the most frequent
-    token class for tokens, and the empty sequence for CTC.
+    token class for tokens, the empty sequence for CTC, and no box at all for detection.
 
     Args:
         train: the items that the answer is chosen on.
@@ -285,7 +309,8 @@ def majority_baseline(train: Split, split: Split | TestSplit, *, reading: str = 
         return score(split, torch.full((len(split),), constant))
     if split.task == "tokens":
         return score(split, [torch.full_like(row, constant) for row in split.labels])
-    return score(split, [row.new_zeros(0) for row in split.labels])
+    width = (0, 6) if split.task == "detection" else (0,)
+    return score(split, [row.new_zeros(width) for row in split.labels])
 
 
 def weights_fingerprint(model: torch.nn.Module) -> str:

@@ -5,18 +5,22 @@ is the whole budget: below 5 there is no val, from 5 on a fifth of k is val. A `
 its labels to an evaluation only, and remembers, for the whole process, which evaluations read it.
 """
 
+from companion.splits.boxes import BOX_COLUMNS, as_boxes
 from companion.splits.drawing import Splits, draw
-from companion.splits.examples import IGNORED, Selection, Split, as_class_ids, check_images
+from companion.splits.examples import IGNORED, TASKS, Selection, Split, as_class_ids, check_images
 from companion.splits.parting import hold_out, k_shot, prove_disjoint
 from companion.splits.test_set import TestReadAgainWarning, TestSplit, fresh_readings
 
 __all__ = [
+    "BOX_COLUMNS",
     "IGNORED",
+    "TASKS",
     "Selection",
     "Split",
     "Splits",
     "TestReadAgainWarning",
     "TestSplit",
+    "as_boxes",
     "as_class_ids",
     "check_images",
     "draw",

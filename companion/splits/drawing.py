@@ -42,7 +42,7 @@ class Splits:
 
     Raises:
         CompanionError: two of train, val and test share an item (or a group, where grouped), or
-            train or val is empty, or train holds no item of a class.
+            train or val is empty or holds no box, or train holds no item of a class.
     """
 
     train: Split
@@ -75,6 +75,9 @@ class Splits:
         for part in parts:
             checks.non_empty(f"{part.name} split", part.ids, do=f"put items into {part.name}")
         _check_classes(self.train)
+        _check_boxes(self.train)
+        if self.val is not None:
+            _check_boxes(self.val)
 
     def redraw(
         self,
@@ -200,6 +203,18 @@ def _check_classes(train: Split) -> None:
             expected="items of at least two classes, and of each that is named",
             do="add items, or leave the class out of `classes` and of val and test too",
         )
+
+
+def _check_boxes(part: Split) -> None:
+    """Refuse images of which none has a box: nothing is learnt from them, nothing chosen by."""
+    if part.task != "detection" or any(len(rows) for rows in part.labels):
+        return
+    checks.fail(
+        f"boxes in {part.name}",
+        got=f"none in {len(part)} images",
+        expected="at least one",
+        do="take more images, or another seed",
+    )
 
 
 def _val_per_class(budget: int | None, val_per_class: int | None) -> int | None:

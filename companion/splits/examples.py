@@ -12,11 +12,15 @@ import torch
 from torch import Tensor
 
 from companion import checks
+from companion.splits.boxes import as_boxes
 
-__all__ = ["IGNORED", "Selection", "Split", "as_class_ids", "check_images"]
+__all__ = ["IGNORED", "TASKS", "Selection", "Split", "as_class_ids", "check_images"]
 
 IGNORED = -100
 """Label of a token that carries none."""
+
+TASKS = ("classification", "tokens", "ctc", "detection")
+"""What a label may be: a class, a class a token, a sequence of classes, boxes with classes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,11 +33,13 @@ class Split:
             a sequence whose `[i]` is one image, float in [0, 1]; or texts; or waveforms, each a
             tensor (samples,).
         labels: class ids, (items,), int64; for the tasks `"tokens"` and `"ctc"` one tensor
-            (labels,) an item. A token may be labelled -100 (none); for `"ctc"` 0 is the blank.
+            (labels,) an item. A token may be labelled -100 (none); for `"ctc"` 0 is the blank. For
+            `"detection"` one float32 tensor (boxes, 5) an image: class id, x_min, y_min, x_max,
+            y_max, where corners are fractions of the image's width and height.
         ids: one name an item, all different.
-        classes: names of the class ids.
+        classes: names of the class ids; the background of detection is none of them.
         groups: what an item must not be parted from (its speaker, font, drawer), one an item.
-        task: `"classification"`, `"tokens"` or `"ctc"`.
+        task: `"classification"`, `"tokens"`, `"ctc"` or `"detection"`.
 
     Raises:
         CompanionError: fields of different lengths, labels out of range, ids or classes that are
@@ -50,7 +56,7 @@ class Split:
 
     def __post_init__(self) -> None:
         """Bring the fields into their form and check them."""
-        checks.one_of("task", self.task, ("classification", "tokens", "ctc"))
+        checks.one_of("task", self.task, TASKS)
         set_field = object.__setattr__
         set_field(self, "ids", _as_names("ids", self.ids))
         set_field(self, "classes", _as_names("classes", self.classes))
@@ -82,8 +88,12 @@ class Split:
         return digest.hexdigest()
 
     def class_counts(self) -> dict[str, int]:
-        """Return how many labels of each class there are, by class name, zeros included."""
+        """Return how many labels of each class there are, by class name, zeros included.
+
+        Of detection each box counts.
+        """
         labels = _flat(self.labels)
+        labels = labels[:, 0].long() if self.task == "detection" else labels
         counts = torch.bincount(labels[labels != IGNORED], minlength=len(self.classes))
         return dict(zip(self.classes, counts.tolist(), strict=True))
 
@@ -153,17 +163,20 @@ def _take(inputs: Any, positions: list[int]) -> Any:
 
 
 def as_class_ids(what: str, ids: Any, *, task: str, num_classes: int) -> Tensor | list[Tensor]:
-    """Return class ids as int64 tensors.
+    """Return class ids as int64 tensors, or boxes as float32 tensors.
 
     Args:
         what: what they are, for the message.
-        ids: one whole number an item, (items,); for `"tokens"` and `"ctc"` one row an item.
-        task: `"classification"`, `"tokens"` or `"ctc"`.
+        ids: one whole number an item, (items,); for `"tokens"` and `"ctc"` one row an item; for
+            `"detection"` boxes, as in `as_boxes`.
+        task: `"classification"`, `"tokens"`, `"ctc"` or `"detection"`.
         num_classes: how many classes there are; for `"ctc"` the blank 0 is one of them.
 
     Raises:
-        CompanionError: they are not whole numbers, or not those of classes.
+        CompanionError: they are not whole numbers, or not those of classes, or no boxes.
     """
+    if task == "detection":
+        return as_boxes(what, ids, num_classes=num_classes)
     try:
         rows = [torch.as_tensor(row) for row in ([ids] if task == "classification" else ids)]
     except (TypeError, ValueError, RuntimeError):
@@ -247,7 +260,7 @@ def _flat(labels: Tensor | Sequence[Tensor]) -> Tensor:
     """Return all labels in one tensor."""
     if isinstance(labels, Tensor):
         return labels
-    return torch.cat(list(labels)) if len(labels) else torch.zeros(0, dtype=torch.long)
+    return torch.cat(list(labels)) if len(labels) else torch.zeros(0, 5, dtype=torch.long)
 
 
 def _check_lengths(split: Split) -> None:

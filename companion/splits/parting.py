@@ -85,27 +85,29 @@ def prove_disjoint(*splits: Split | TestSplit, grouped: bool = False) -> None:
 
 
 def k_shot(split: Split, labels_per_class: int, *, seed: int = 0, skip: int = 0) -> Split:
-    """Return the same number of items of each class.
+    """Return the same number of items of each class; of detection, that many images.
 
     Args:
-        split: items of a classification task.
-        labels_per_class: how many of each class, at least 0.
+        split: items of a classification or detection task.
+        labels_per_class: how many of each class, at least 0; for detection how many images in
+            all, as one image holds boxes of several classes.
         seed: which draw; with the same seed a smaller number is a part of a larger one.
         skip: how many of each class are passed over first, to draw parts that are disjoint.
 
     Raises:
-        CompanionError: a class has too few items, or the items have no single class.
+        CompanionError: a class has too few items, or the task has no such budget.
     """
-    if split.task != "classification":
+    if split.task not in ("classification", "detection"):
         checks.fail(
             "labels_per_class",
             got=f"a number for the task {split.task!r}",
-            expected="None, as only items of a classification task have one class each",
+            expected="None, as these items have no single class and are no images with boxes",
             do="leave it out, or make the pool smaller with `subset`",
         )
     needed = skip + checks.non_negative_int("labels_per_class", labels_per_class)
     rows = _shuffled_rows(split, seed)
-    _check_row_sizes(split, rows, needed, f"{needed} labels a class")
+    unit = "labels a class" if split.task == "classification" else "labelled images"
+    _check_row_sizes(split, rows, needed, f"{needed} {unit}")
     return split.subset([p for row in rows for p in row[skip:needed]])
 
 
@@ -141,14 +143,17 @@ def _shuffled_rows(split: Split, seed: int) -> list[list[int]]:
 
 def _check_row_sizes(split: Split, rows: list[list[int]], needed: int, purpose: str) -> None:
     """Refuse classes with fewer items than are needed."""
-    names = split.classes if split.task == "classification" else ("all",)
+    is_classes = split.task == "classification"
+    names = [f"class {name!r} of " for name in split.classes] if is_classes else [""]
     for name, row in zip(names, rows, strict=True):
         if len(row) < needed:
             checks.fail(
-                f"class {name!r} of split {split.name!r}",
+                f"{name}split {split.name!r}",
                 got=f"{len(row)} items",
                 expected=f"at least {needed} for {purpose}",
-                do="ask for fewer labels a class, or add items of this class",
+                do="ask for fewer labels a class, or add items of this class"
+                if is_classes
+                else "ask for fewer, or add items",
             )
 
 

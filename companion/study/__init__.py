@@ -15,11 +15,13 @@ from companion.study.recordings import recorded, recorded_names
 from companion.study.results import Study
 from companion.study.rows import MAJORITY, Agreement, Effect, Row, Run, TestItems
 from companion.study.storage import load, recipe_from_dict, save
+from companion.study.tables import RecordedTable, record_table, recorded_table
 
 __all__ = [
     "MAJORITY",
     "Agreement",
     "Effect",
+    "RecordedTable",
     "Row",
     "Run",
     "Study",
@@ -31,7 +33,9 @@ __all__ = [
     "load",
     "normalised_source",
     "recipe_from_dict",
+    "record_table",
     "recorded",
     "recorded_names",
+    "recorded_table",
     "save",
 ]

@@ -16,6 +16,7 @@ from companion.evaluation import (
     Scores,
     evaluate,
     item_errors,
+    item_sizes,
     majority_baseline,
 )
 from companion.heads import Model
@@ -237,7 +238,7 @@ def _empty_study(
 def _opened(study: Study, splits: Splits) -> Study:
     """Return the study with what its runs are judged on; from here on the test set is read."""
     test = splits.test.open(study.reading)
-    _, sizes = item_errors(test.task, test.labels, test.labels)
+    sizes = item_sizes(test.task, test.labels)
     items = dataclasses.replace(
         study.items,
         sizes=tuple(sizes.tolist()),

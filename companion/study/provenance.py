@@ -17,7 +17,13 @@ from companion import runtime
 from companion.layer_groups import HEAD
 from companion.strategies import Adaptation, plan
 
-__all__ = ["describe_machine", "hash_dependencies", "hash_values", "normalised_source"]
+__all__ = [
+    "describe_machine",
+    "hash_dependencies",
+    "hash_files",
+    "hash_values",
+    "normalised_source",
+]
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -29,6 +35,7 @@ CORE = (
     "heads",
     "layer_groups",
     "adapters",
+    "evaluation.detection",
     "evaluation.scores",
     "evaluation.metrics",
     "training",
@@ -104,14 +111,25 @@ def hash_dependencies(
         64 hexadecimal digits.
     """
     loaded = _loader_modules("backbones", backbone) | _loader_modules("datasets", dataset)
-    facts: dict[str, Any] = {
-        str(path.relative_to(PACKAGE)): normalised_source(path.read_text(encoding="utf-8"))
-        for path in _files({*CORE, *loaded})
-    }
-    for name in {backbone, dataset}:
-        facts |= {str(p.relative_to(PACKAGE)): runtime.sha256_file(p) for p in _assets(name)}
+    facts = hash_files({*CORE, *loaded}, {backbone, dataset})
     facts["strategies"] = {name: dataclasses.asdict(value) for name, value in strategies.items()}
     return hash_values(facts)
+
+
+def hash_files(modules: Iterable[str], assets: Iterable[str] = ()) -> dict[str, Any]:
+    """Return what code and bundled files hold, by their path: what a hash is made of.
+
+    Args:
+        modules: modules below `companion`, such as `"evaluation.scores"`.
+        assets: names of backbones or datasets.
+    """
+    facts: dict[str, Any] = {
+        str(path.relative_to(PACKAGE)): normalised_source(path.read_text(encoding="utf-8"))
+        for path in _files(modules)
+    }
+    for name in assets:
+        facts |= {str(p.relative_to(PACKAGE)): runtime.sha256_file(p) for p in _assets(name)}
+    return facts
 
 
 def plans(

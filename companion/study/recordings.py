@@ -8,7 +8,7 @@ from companion import checks
 from companion.study.results import Study
 from companion.study.storage import load
 
-__all__ = ["recorded", "recorded_names"]
+__all__ = ["path_of", "recorded", "recorded_names"]
 
 PACKAGE = Path(__file__).resolve().parents[1]
 PLACES = (PACKAGE.parent / "book" / "studies", PACKAGE / "recorded")
@@ -24,6 +24,18 @@ def recorded(name: str) -> Study:
     Raises:
         CompanionError: no study of this name; near matches are listed.
     """
+    return load(path_of(name))
+
+
+def path_of(name: str) -> Path:
+    """Return the file of a recorded study.
+
+    Args:
+        name: as for `recorded`.
+
+    Raises:
+        CompanionError: no study of this name; near matches are listed.
+    """
     names = recorded_names()
     if not names:
         checks.fail(
@@ -33,7 +45,7 @@ def recorded(name: str) -> Study:
             do="install the companion from the book's repository",
         )
     checks.one_of("recorded study", name, names)
-    return load(next(p for place in PLACES if (p := place / f"{name}.json").is_file()))
+    return next(p for place in PLACES if (p := place / f"{name}.json").is_file())
 
 
 def recorded_names() -> tuple[str, ...]:

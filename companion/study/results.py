@@ -244,7 +244,8 @@ class Study:
         num_differing = _num_differing(first, second)
         difference = first.test[self.metric] - second.test[self.metric]
         same = (self.machine, dict(self.versions)) == (other.machine, dict(other.versions))
-        agrees = num_differing == 0 if same else abs(difference) <= tolerance
+        is_equal = num_differing == 0 and difference == 0
+        agrees = is_equal if same else abs(difference) <= tolerance
         return Agreement(agrees, same, num_differing, difference, tolerance)
 
     def __repr__(self) -> str:
@@ -297,8 +298,15 @@ class Study:
         return labels_per_class
 
     def _items_interval(self, runs: list[Run]) -> Interval:
-        """Return the interval over test items of the mean over runs."""
+        """Return the interval over test items of the mean over runs.
+
+        Average precision is no mean over images: there the ends of the runs' own intervals are
+        averaged.
+        """
         import torch
+
+        if self.items.task == "detection":
+            return _mean_interval([run.interval for run in runs])
 
         errors = torch.tensor([run.errors for run in runs], dtype=torch.float64).mean(dim=0)
         sizes = torch.tensor(self.items.sizes, dtype=torch.float64)
@@ -312,6 +320,15 @@ def _num_differing(first: Run, second: Run) -> int:
     else:
         pairs = zip(first.errors, second.errors, strict=True)
     return sum(a != b for a, b in pairs)
+
+
+def _mean_interval(intervals: list[Interval]) -> Interval:
+    """Return the mean of the lower and of the upper ends."""
+    low, high = (
+        sum(getattr(one, end) for one in intervals) / len(intervals) for end in ("low", "high")
+    )
+    first = intervals[0]
+    return Interval(low, high, first.level, f"{first.method}, mean of the runs' ends")
 
 
 def _seeds_interval(values: list[float]) -> Interval | None:

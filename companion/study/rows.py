@@ -123,7 +123,7 @@ class Agreement:
     """Whether the same run gave the same in two studies.
 
     Attributes:
-        agrees: equal predictions on the same machine, else scores within the tolerance.
+        agrees: equal predictions and scores on the same machine, else scores within the tolerance.
         is_same_machine: whether machine and versions are the same, in words.
         num_differing: test items with another number of mistakes (or another prediction).
         difference: of the main metric, first minus second, as a fraction.

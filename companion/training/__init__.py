@@ -169,7 +169,7 @@ def _build_model(backbone: Backbone, train: Split, adaptation: Adaptation, seed:
         body = copy.deepcopy(backbone)
     else:
         body = backbone.with_random_weights(seed)
-    model = Model(body, build_head(body.feature_dim, train, seed=seed), train.classes)
+    model = Model(body, build_head(body, train, seed=seed), train.classes)
     if any(lora_layers(model)):
         checks.fail(
             "backbone",

@@ -10,8 +10,6 @@ from companion.heads import Model
 
 __all__ = ["compute_features"]
 
-CHUNK = 256
-
 
 @torch.no_grad()
 def compute_features(model: Model, source: BatchSource, *, device: torch.device) -> BatchSource:
@@ -30,7 +28,7 @@ def compute_features(model: Model, source: BatchSource, *, device: torch.device)
     model.backbone.eval()
     pieces = [
         _features(model, source.batch(indices).to(device))
-        for indices in torch.split(torch.arange(len(source)), CHUNK)
+        for indices in torch.split(torch.arange(len(source)), model.backbone.eval_batch_size)
     ]
     for module, is_training in modes.items():
         module.training = is_training

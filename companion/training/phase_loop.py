@@ -23,7 +23,6 @@ __all__ = ["PhaseLoop", "clip_gradients_", "split_order"]
 
 EPOCHS_PER_PHASE = 1_000_000
 EVALUATIONS_PER_PHASE = 20
-VAL_BATCH_SIZE = 256
 
 
 class PhaseLoop:
@@ -216,7 +215,8 @@ class PhaseLoop:
         module, self.module = self.module, self._plain()
         self.run.model.eval()
         total = 0.0
-        for indices in torch.split(torch.arange(len(self.val)), VAL_BATCH_SIZE):
+        size = self.run.model.backbone.eval_batch_size
+        for indices in torch.split(torch.arange(len(self.val)), size):
             total += self._losses(self.val.batch(indices).to(self.device)).sum().item()
         self.module = module
         layer_groups.set_modes_(self.run.model, freeze_batch_norm=self.run.recipe.freeze_batch_norm)
@@ -264,7 +264,7 @@ def clip_gradients_(parameters: Sequence[Tensor], max_norm: float) -> float:
     Reference: pascanu2013difficulty, algorithm 1
     """
     gradients = [p.grad for p in parameters if p.grad is not None]
-    length = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))).item()
+    length = float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))))
     if not length <= max_norm:
         torch._foreach_mul_(gradients, max_norm / (length + 1e-6))
     return length

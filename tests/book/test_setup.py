@@ -21,7 +21,9 @@ import setup  # noqa: E402
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 EXTRAS = PYPROJECT["project"]["optional-dependencies"]
-TARGETS = {"help", "book", "serve", "check", "test", "studies", "notebooks", "bench", "clean"}
+TARGETS = {
+    "help", "book", "serve", "check", "test", "test-yolo", "studies", "notebooks", "bench", "clean"
+}  # fmt: skip
 
 
 def requirement_name(requirement: str) -> str:
@@ -182,6 +184,17 @@ def test_set_up_adds_an_extra_to_what_is_there(project, capsys):
     setup.set_up(str(root), ["book"])
     assert installed == [["book", "test"], ["bench", "book", "test"]]
     assert "Adding the extras bench" in capsys.readouterr().out
+
+
+def test_another_environment_is_made_beside_the_first(project, capsys):
+    root, installed = project
+    setup.set_up(str(root), ["test"])
+    setup.set_up(str(root), ["yolo"], ".venv-yolo")
+    setup.set_up(str(root), ["yolo"], ".venv-yolo")
+    assert installed == [["test"], ["yolo"]]
+    assert setup.read_stamp(str(root / ".venv"))["extras"] == ["test"]
+    assert setup.read_stamp(str(root / ".venv-yolo"))["extras"] == ["yolo"]
+    assert ".venv-yolo is ready" in capsys.readouterr().out
 
 
 def no_stamp(root: Path) -> None:
@@ -346,12 +359,12 @@ def make(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_make_help_is_the_default_and_lists_every_target():
     assert make().stdout == make("help").stdout
-    assert set(re.findall(r"^  make (\w+) ", make().stdout, flags=re.MULTILINE)) == TARGETS
+    assert set(re.findall(r"^  make ([\w-]+) ", make().stdout, flags=re.MULTILINE)) == TARGETS
 
 
 def test_the_makefile_has_the_targets_that_help_lists():
     phony = re.findall(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
-    assert set(" ".join(phony).split()) == TARGETS | {"venv", "venv-bench"}
+    assert set(" ".join(phony).split()) == TARGETS | {"venv", "venv-bench", "venv-yolo"}
 
 
 @pytest.mark.parametrize("target", sorted(TARGETS))
@@ -496,7 +509,7 @@ def test_workflows_call_what_exists_and_ask_for_few_rights():
         assert workflow["permissions"]["contents"] == "read"
         for job in workflow["jobs"].values():
             for step in job["steps"]:
-                for target in re.findall(r"\bmake (\w+)$", step.get("run", "")):
+                for target in re.findall(r"\bmake ([\w-]+)", step.get("run", "")):
                     assert target in TARGETS
                 for path in re.findall(r"[\w.]+/[\w/.]*(?:run|\.py)\b", step.get("run", "")):
                     assert (ROOT / path).exists(), path

@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks import (  # noqa: E402
     cached_features,
+    detection_scores,
     growth,
     imports,
     peers,
@@ -94,6 +95,16 @@ def test_probes_reach_the_same_head():
     first, second = heads.values()
     assert (first - _weights(task.network()[1])).abs().max() > 1e-2
     assert torch.allclose(first, second, rtol=0, atol=1e-5)
+
+
+def test_scores_of_detections_are_the_same_in_each_way():
+    if importlib.util.find_spec("torchmetrics") is None:
+        pytest.skip("torchmetrics is not installed: pip install -c constraints.txt -e '.[bench]'")
+    boxes = detection_scores.made_up(30)
+    reference, *others = (way(*boxes) for way in detection_scores.WAYS.values())
+    assert 0.1 < reference["map50"] < 0.9
+    for found in others:
+        assert {name: found[name] for name in reference} == pytest.approx(reference, abs=1e-6)
 
 
 def test_ten_times_the_data_are_ten_times_the_steps():
@@ -191,7 +202,7 @@ def test_starting_python_takes_time():
 
 
 def test_each_question_takes_the_rounds():
-    assert len(run.QUESTIONS) == 5
+    assert len(run.QUESTIONS) == 6
     for ask in run.QUESTIONS.values():
         inspect.signature(ask).bind(5)
 
@@ -200,6 +211,6 @@ def test_an_unknown_question_is_refused(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["run.py", "colour"])
     with pytest.raises(SystemExit, match="2"):
         run.main()
-    assert (
-        "questions are small, resnet18, cached_features, imports, growth" in capsys.readouterr().err
+    assert "questions are small, resnet18, cached_features, imports, growth" in (
+        capsys.readouterr().err
     )

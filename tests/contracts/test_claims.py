@@ -21,6 +21,7 @@ import companion
 from companion import report, splits, study
 from companion.checks import CompanionError
 from companion.splits import TestReadAgainWarning
+from companion.study.tables import TOLERANCE, load_table, record_table
 from companion.training import Recipe
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -261,13 +262,15 @@ def test_a_wrong_field_of_a_recipe_is_named(tool, folder):
         tool.asked_for(tool.configs()[0])
 
 
-RECORDED = sorted(STUDIES.rglob("*.json"))
+FILES = sorted(STUDIES.rglob("*.json"))
+TABLES = [path for path in FILES if json.loads(path.read_text())["format"] == "table 1"]
+RECORDED = [path for path in FILES if path not in TABLES]
 
 
 def test_every_result_has_its_config_and_every_chapter_of_them_exists(tool):
     for config in tool.configs() if STUDIES.exists() else []:
         assert (ROOT / "book" / f"{config.path.parent.relative_to(STUDIES)}.md").is_file()
-    assert [path for path in RECORDED if not path.with_suffix(".toml").is_file()] == []
+    assert [path for path in FILES if not path.with_suffix(".toml").is_file()] == []
 
 
 def test_every_study_that_a_chapter_marks_is_committed():
@@ -277,7 +280,7 @@ def test_every_study_that_a_chapter_marks_is_committed():
         for line in path.read_text(encoding="utf-8").splitlines()
         if line.startswith("```{recorded-study}")
     ]
-    assert sorted(set(marks)) == [str(path.relative_to(ROOT / "book")) for path in RECORDED]
+    assert sorted(set(marks)) == [str(path.relative_to(ROOT / "book")) for path in FILES]
 
 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
@@ -301,6 +304,21 @@ def test_a_committed_study_is_marked_and_run_again_in_its_chapter(path):
     mark = f"{{recorded-study}} {path.relative_to(ROOT / 'book')}"
     assert mark in text
     assert "same_run(" in text
+
+
+@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
+def test_a_committed_table_is_whole_and_marked_in_its_chapter(path):
+    found = load_table(path)
+    assert path.stat().st_size <= LARGEST
+    assert found.is_complete
+    assert found.recorded
+    assert "CPU core" in found.machine
+    assert {"python", "torch"} <= set(found.versions)
+    assert len(found.seeds) >= 5
+    assert found.seconds > 0
+    chapter = ROOT / "book" / f"{path.parent.relative_to(STUDIES)}.md"
+    text = chapter.read_text(encoding="utf-8")
+    assert f"{{recorded-study}} {path.relative_to(ROOT / 'book')}" in text
 
 
 @pytest.fixture
@@ -335,6 +353,19 @@ def test_a_committed_study_comes_out_again(tool, path, chapter_threads):
     for name in again.strategies:
         agreement = again.same_run(recorded, strategy=name, seed=seed, labels_per_class=budget)
         assert agreement.agrees, f"{name}: {agreement}"
+
+
+@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
+def test_a_committed_table_comes_out_again(tool, path, chapter_threads):
+    config = tool.read_config(path.with_suffix(".toml"))
+    if not config.is_possible:
+        pytest.skip(f"COMPANION_DATA does not name a folder that has what {path.stem!r} needs")
+    recorded = load_table(path)
+    arm, seed = recorded.arms[-1], recorded.seeds[0]
+    again = record_table(recorded.procedure, seeds=[seed], arms=[arm])
+    is_same = (again.machine, again.versions) == (recorded.machine, recorded.versions)
+    difference = recorded.differs_by(arm, seed, again.runs[arm, seed])
+    assert difference <= (0 if is_same else TOLERANCE)
 
 
 # --- contract 5: numbers come from the run -----------------------------------------------------

@@ -40,7 +40,7 @@ def _start(case, *, strategy: str) -> Model:
     if not _plan(case, strategy).is_pretrained:
         body = body.with_random_weights(0)
     train = case.splits.train
-    return Model(body, build_head(body.feature_dim, train, seed=0), train.classes)
+    return Model(body, build_head(body, train, seed=0), train.classes)
 
 
 def _own_state(model: Model) -> dict[str, torch.Tensor]:

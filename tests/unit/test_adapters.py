@@ -14,9 +14,7 @@ from companion.heads import Model, build_head
 @pytest.fixture
 def model(case) -> Model:
     train = case.splits.train
-    return Model(
-        case.backbone, build_head(case.backbone.feature_dim, train, seed=0), train.classes
-    ).eval()
+    return Model(case.backbone, build_head(case.backbone, train, seed=0), train.classes).eval()
 
 
 def _logits(model: Model, case) -> torch.Tensor:
@@ -113,7 +111,9 @@ def test_factors_are_seeded(images):
         import copy
 
         body = copy.deepcopy(images.backbone)
-        model = Model(body, build_head(128, images.splits.train, seed=0), ("a", "b", "c"))
+        model = Model(
+            body, build_head(images.backbone, images.splits.train, seed=0), ("a", "b", "c")
+        )
         add_lora_(model, rank=2, seed=seed)
         return next(iter(lora_layers(model))).lora_A["default"].weight
 

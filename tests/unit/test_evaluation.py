@@ -21,7 +21,7 @@ from companion.splits import Split, TestReadAgainWarning
 
 
 def untrained(case):
-    head = build_head(case.backbone.feature_dim, case.splits.train, seed=0)
+    head = build_head(case.backbone, case.splits.train, seed=0)
     return Model(case.backbone, head, case.splits.train.classes)
 
 
@@ -371,13 +371,11 @@ def test_nothing_to_score_is_an_error():
 
 
 def test_main_metric_of_each_task():
-    assert [evaluation.main_metric(task) for task in ("classification", "tokens", "ctc")] == [
-        "accuracy",
-        "accuracy",
-        "cer",
-    ]
+    tasks = ("classification", "tokens", "ctc", "detection")
+    found = [evaluation.main_metric(task) for task in tasks]
+    assert found == ["accuracy", "accuracy", "cer", "map50"]
     with pytest.raises(CompanionError, match="task"):
-        evaluation.main_metric("detection")
+        evaluation.main_metric("segmentation")
 
 
 # --- the interval of scores --------------------------------------------------------------------
@@ -443,6 +441,9 @@ def test_predictions_are_those_of_one_item_at_a_time(case):
     batch_size = 1 if case.splits.train.task == "ctc" else 7
     found = evaluation.predict(model, case.splits.train, batch_size=batch_size)
     for position, (logits, label) in enumerate(slow_predictions(model, case.splits.train)):
+        if case.splits.train.task == "detection":
+            torch.testing.assert_close(found.labels[position], label, atol=1e-4, rtol=1e-4)
+            continue
         assert torch.equal(found.labels[position], label)
         torch.testing.assert_close(found.logits[position], logits, atol=1e-4, rtol=1e-4)
 

@@ -318,9 +318,7 @@ def named(feedback):
 
 
 def model_of(case):
-    return Model(
-        case.backbone, build_head(case.backbone.feature_dim, case.splits.train, seed=0), ("a",)
-    )
+    return Model(case.backbone, build_head(case.backbone, case.splits.train, seed=0), ("a",))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,15 @@ import torch
 
 from companion.batches import IGNORE_LABEL
 from companion.checks import CompanionError
-from companion.heads import CTCHead, LinearHead, Model, TokenHead, build_head, masked_mean
+from companion.heads import (
+    CTCHead,
+    LinearHead,
+    Model,
+    OneStageHead,
+    TokenHead,
+    build_head,
+    masked_mean,
+)
 from companion.splits import Split
 
 
@@ -102,30 +110,33 @@ def test_ctc_greedy_collapses_repeats_and_drops_blanks():
 
 
 def test_build_head_knows_the_task_and_is_seeded(case):
-    head = build_head(case.backbone.feature_dim, case.splits.train, seed=1)
-    again = build_head(case.backbone.feature_dim, case.splits.train, seed=1)
-    other = build_head(case.backbone.feature_dim, case.splits.train, seed=2)
+    head = build_head(case.backbone, case.splits.train, seed=1)
+    again = build_head(case.backbone, case.splits.train, seed=1)
+    other = build_head(case.backbone, case.splits.train, seed=2)
     assert head.num_classes == len(case.splits.train.classes)
-    assert torch.equal(head.linear.weight, again.linear.weight)
-    assert not torch.equal(head.linear.weight, other.linear.weight)
-    kind = {"classification": LinearHead, "ctc": CTCHead}[case.splits.train.task]
-    assert type(head) is kind
+    matrices = [
+        torch.cat([p.flatten() for p in one.parameters() if p.dim() > 1])
+        for one in (head, again, other)
+    ]
+    assert torch.equal(matrices[0], matrices[1])
+    assert not torch.equal(matrices[0], matrices[2])
+    kinds = {"classification": LinearHead, "ctc": CTCHead, "detection": OneStageHead}
+    assert type(head) is kinds[case.splits.train.task]
+    assert head.task == case.splits.train.task
 
 
-def test_build_head_for_tokens():
+def test_build_head_for_tokens(images):
     labels = [torch.tensor([0, 1]), torch.tensor([1])]
     split = Split("train", ["a b", "c"], labels, ("a", "b"), ("O", "B"), task="tokens")
-    assert type(build_head(4, split, seed=0)) is TokenHead
+    assert type(build_head(images.backbone, split, seed=0)) is TokenHead
 
 
 def test_model_passes_the_features_mask_on(case):
     train = case.splits.train
-    model = Model(
-        case.backbone, build_head(case.backbone.feature_dim, train, seed=0), train.classes
-    )
+    model = Model(case.backbone, build_head(case.backbone, train, seed=0), train.classes)
     batch = case.backbone.prepare(train).batch(torch.arange(4))
     features = case.backbone(batch.inputs, batch.mask)
     expected = model.head(features, case.backbone.feature_mask(batch.mask))
     assert torch.equal(model(batch.inputs, batch.mask), expected)
     assert expected.shape[0] == 4
-    assert expected.shape[-1] == len(train.classes)
+    assert expected.shape[-1] == len(train.classes) + (5 if train.task == "detection" else 0)

@@ -15,7 +15,7 @@ from companion.heads import Model, build_head
 @pytest.fixture
 def model(case) -> Model:
     train = case.splits.train
-    return Model(case.backbone, build_head(case.backbone.feature_dim, train, seed=0), train.classes)
+    return Model(case.backbone, build_head(case.backbone, train, seed=0), train.classes)
 
 
 def test_group_names_run_from_input_to_head(model):
@@ -52,7 +52,7 @@ def test_an_empty_list_changes_nothing(model):
 
 
 def test_parameter_groups_hold_exactly_these_names(images):
-    head = build_head(128, images.splits.train, seed=0)
+    head = build_head(images.backbone, images.splits.train, seed=0)
     model = Model(images.backbone, head, images.splits.train.classes)
     groups = layer_groups.parameter_groups(model, {"stem": 0.1, "head": 0.2}, weight_decay=0.3)
     found = [(g["group"], g["lr"], g["weight_decay"], g["names"]) for g in groups]
@@ -77,7 +77,7 @@ def test_parameter_groups_hold_each_trained_parameter_once(model, weight_decay):
 
 
 def test_fingerprints_see_one_bit_and_one_statistic(images):
-    head = build_head(128, images.splits.train, seed=0)
+    head = build_head(images.backbone, images.splits.train, seed=0)
     model = Model(images.backbone, head, images.splits.train.classes)
     before = layer_groups.fingerprints(model)
     assert layer_groups.fingerprints(model) == before
@@ -90,7 +90,7 @@ def test_fingerprints_see_one_bit_and_one_statistic(images):
 
 
 def test_ledger_of_a_model_as_it_stands(images):
-    head = build_head(128, images.splits.train, seed=0)
+    head = build_head(images.backbone, images.splits.train, seed=0)
     model = Model(images.backbone, head, images.splits.train.classes)
     layer_groups.freeze_(model, images.backbone.group_names)
     table = layer_groups.ledger(model, {"head": 0.5})
@@ -107,7 +107,7 @@ def test_ledger_of_a_model_as_it_stands(images):
 @pytest.mark.parametrize("frozen", [True, False])
 def test_a_batch_norm_without_weights_of_its_own_follows_its_group(images, frozen):
     train = images.splits.train
-    model = Model(images.backbone, build_head(128, train, seed=0), train.classes)
+    model = Model(images.backbone, build_head(images.backbone, train, seed=0), train.classes)
     norm = torch.nn.BatchNorm2d(8, affine=False)
     model.backbone.encoder.layer1.add_module("bare", norm)
     if frozen:

@@ -43,7 +43,7 @@ def test_it_is_the_loop_of_fit(images):
         epochs=1, min_steps=9, batch_size=16, weight_decay=0.0, max_grad_norm=0.5, precision="no"
     )
     found = fit(images.backbone, splits, strategy="full", seed=3, recipe=recipe)
-    head = build_head(images.backbone.feature_dim, splits.train, seed=3)
+    head = build_head(images.backbone, splits.train, seed=3)
     model = Model(images.backbone, head, splits.train.classes).train()
     source = model.backbone.prepare(splits.train)
 

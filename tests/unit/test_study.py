@@ -148,7 +148,20 @@ def test_every_modality_is_compared_alike(case):
         case.backbone, case.splits, strategies=["probe"], seeds=range(2), recipe=TINY
     )
     assert found.is_complete
-    assert found.metric == ("cer" if case.splits.train.task == "ctc" else "accuracy")
+    task = case.splits.train.task
+    assert found.metric == {"ctc": "cer", "detection": "map50"}.get(task, "accuracy")
+    if task == "detection":
+        labels = case.splits.test.open(found.reading).labels
+        assert found.items.sizes == tuple(len(rows) for rows in labels)
+        assert found.row("majority").mean == 0
+        runs = [run for run in found.runs if run.strategy == "probe"]
+        ends = [
+            sum(run.interval.low for run in runs) / 2,
+            sum(run.interval.high for run in runs) / 2,
+        ]
+        interval = found.row("probe").items_interval
+        assert [interval.low, interval.high] == pytest.approx(ends)
+        return
     for run in found.runs:
         assert run.test[found.metric] == pytest.approx(
             sum(run.errors) / sum(found.items.sizes)
@@ -658,8 +671,10 @@ def append(path, text):
 
 THROUGH = (
     "training/loop.py",
-    "batches.py",
-    "heads.py",
+    "batches/sources.py",
+    "heads/linear.py",
+    "heads/detection.py",
+    "evaluation/detection/precision.py",
     "layer_groups.py",
     "adapters.py",
     "backbones/glyphnet.py",

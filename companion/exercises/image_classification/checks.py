@@ -18,7 +18,7 @@ from companion.datasets import load_dataset
 from companion.exercises.answers import WrongKind, as_mapping, as_model, as_number, as_numbers
 from companion.exercises.framework import Feedback, first_of, right, wrong
 from companion.exercises.misconceptions import batch_norm_moved, eval_mode_forgotten
-from companion.heads import Model
+from companion.heads import Model, head_for
 from companion.strategies import plan
 
 __all__ = [
@@ -254,10 +254,10 @@ def _head_has_not_learned(model: Model) -> Feedback | None:
 
 def _head_untrained(model: Model) -> Feedback | None:
     """Recognise a head that is still the one of seed 0."""
-    kind = type(model.head)
     with runtime.fork_seed(0, "head"):
-        fresh = kind(model.backbone.feature_dim, model.head.num_classes)
-    if torch.equal(fresh.linear.weight, model.head.linear.weight.detach().cpu()):
+        fresh = head_for(model.head.task, model.backbone, model.head.num_classes)
+    first, found = (next(head.parameters()).detach().cpu() for head in (fresh, model.head))
+    if torch.equal(first, found):
         return wrong(
             "The head still has its first random weights. Freeze the backbone only, and give the "
             "head's parameters to the optimizer.",

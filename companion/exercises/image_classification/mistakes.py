@@ -106,7 +106,7 @@ def probe_by_hand(
         sign: -1 raises the loss.
     """
     backbone, splits = _digits()
-    head = build_head(backbone.feature_dim, splits.train, seed=0)
+    head = build_head(backbone, splits.train, seed=0)
     model = Model(copy.deepcopy(backbone), head, splits.train.classes)
     source = model.backbone.prepare(splits.train)
     batch = source.batch(torch.arange(len(source)))
@@ -125,7 +125,7 @@ def probe_by_hand(
 def probe_with_a_head_of_another() -> Model:
     """Return a model whose head has random weights of another seed."""
     backbone, splits = _digits()
-    head = build_head(backbone.feature_dim, splits.train, seed=1)
+    head = build_head(backbone, splits.train, seed=1)
     return Model(copy.deepcopy(backbone), head, splits.train.classes).eval()
 
 

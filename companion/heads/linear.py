@@ -1,26 +1,19 @@
-"""Heads: features in, logits out; each knows its loss and how to read its logits.
-
-A head is where the task lives. The training loop asks it for one loss an item and the evaluation
-for predictions, so that neither knows whether it deals with classes, tokens or characters.
-"""
+"""Heads of one linear layer: for classes, for tokens, and for sequences by CTC."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from companion import checks, runtime
-from companion.backbones import Backbone
+from companion import checks
 from companion.batches import IGNORE_LABEL
-from companion.splits import Split
+from companion.heads.base import Head
 
-__all__ = ["HEADS", "CTCHead", "Head", "LinearHead", "Model", "TokenHead", "build_head"]
+__all__ = ["CTCHead", "LinearHead", "TokenHead", "masked_mean"]
 
 
-class Head(nn.Module):
+class _OneLayer(Head):
     """A linear layer on features; the subclasses say what its logits mean.
 
     Args:
@@ -29,28 +22,14 @@ class Head(nn.Module):
     """
 
     def __init__(self, feature_dim: int, num_classes: int):
-        super().__init__()
-        self.num_classes = num_classes
+        super().__init__(num_classes)
         self.linear = nn.Linear(feature_dim, num_classes)
 
-    def losses(
-        self,
-        logits: Tensor,
-        labels: Tensor,
-        mask: Tensor | None = None,
-        *,
-        label_smoothing: float = 0.0,
-    ) -> Tensor:
-        """Return one loss an item, (batch,)."""
-        raise NotImplementedError
 
-    def predict(self, logits: Tensor, mask: Tensor | None = None) -> Tensor | list[Tensor]:
-        """Return predicted labels: a tensor (batch,), or one tensor an item."""
-        raise NotImplementedError
-
-
-class LinearHead(Head):
+class LinearHead(_OneLayer):
     """One class an item; features of several positions are averaged over the real ones."""
+
+    task = "classification"
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return logits.
@@ -83,8 +62,10 @@ class LinearHead(Head):
         return logits.argmax(dim=-1)
 
 
-class TokenHead(Head):
+class TokenHead(_OneLayer):
     """One class a token; tokens labelled `IGNORE_LABEL` count nowhere."""
+
+    task = "tokens"
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return logits, (batch, positions, num_classes), of features (batch, positions, dim)."""
@@ -118,11 +99,13 @@ class TokenHead(Head):
         return [row[real] for row, real in zip(best, mask, strict=True)]
 
 
-class CTCHead(Head):
+class CTCHead(_OneLayer):
     """A sequence of labels an item, shorter than the features; class 0 is the blank.
 
     Reference: graves2006connectionist, eq. 8
     """
+
+    task = "ctc"
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return logits, (batch, frames, num_classes), of features (batch, frames, dim)."""
@@ -192,56 +175,3 @@ def masked_mean(features: Tensor, mask: Tensor | None) -> Tensor:
         return features.mean(dim=1)
     weights = mask.to(features.dtype)[:, :, None]
     return (features * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
-
-
-HEADS: dict[str, Callable[[int, int], Head]] = {
-    "classification": LinearHead,
-    "tokens": TokenHead,
-    "ctc": CTCHead,
-}
-
-
-def build_head(feature_dim: int, split: Split, *, seed: int) -> Head:
-    """Return the head for a split's task, with seeded random weights.
-
-    Args:
-        feature_dim: size of the backbone's features.
-        split: names the task and the classes.
-        seed: seed of the run.
-
-    Raises:
-        CompanionError: no head is known for the task.
-    """
-    checks.one_of("task", split.task, tuple(HEADS))
-    with runtime.fork_seed(seed, "head"):
-        return HEADS[split.task](feature_dim, len(split.classes))
-
-
-class Model(nn.Module):
-    """A backbone and a head.
-
-    Args:
-        backbone: makes features.
-        head: makes logits of them.
-        classes: names of the labels, in the order of the logits.
-    """
-
-    def __init__(self, backbone: Backbone, head: Head, classes: tuple[str, ...]):
-        super().__init__()
-        self.backbone = backbone
-        self.head = head
-        self.classes = classes
-
-    def forward(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Return logits.
-
-        Args:
-            inputs: prepared inputs, (batch, ...).
-            mask: True where an input is real; `None` if all are.
-
-        Returns:
-            Logits, (batch, num_classes) or (batch, positions, num_classes).
-        """
-        features = self.backbone(inputs, mask)
-        logits: Tensor = self.head(features, self.backbone.feature_mask(mask))
-        return logits

@@ -1,19 +1,15 @@
-"""Images, tokens and waveforms become one kind of batch.
-
-A `BatchSource` turns positions into a `Batch`. The training loop and the evaluation know nothing
-else of the data: whether items are stacked, padded, or read from disk is decided here.
-"""
+"""Sources of batches: items of one size, padded sequences, items read when needed, boxes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor
 
-from companion import runtime
+from companion import checks
 from companion.splits import IGNORED
 
 __all__ = [
@@ -21,7 +17,8 @@ __all__ = [
     "Augmentation",
     "Batch",
     "BatchSource",
-    "ImageAugment",
+    "BoxAugmentation",
+    "DetectionSource",
     "LazySource",
     "PaddedSource",
     "TensorSource",
@@ -42,7 +39,8 @@ class Batch:
         mask: True where an input is real and False where it is padding, (batch, tokens or
             samples), bool; `None` where all items have one size.
         labels: class ids (batch,), or a padded row of ids per item (batch, labels) with
-            `IGNORE_LABEL` as padding, int64.
+            `IGNORE_LABEL` as padding, int64; or padded boxes, (batch, boxes, 5), float32, where the
+            class id of padding is `IGNORE_LABEL`.
         indices: positions of the items in their split, (batch,), int64.
     """
 
@@ -94,6 +92,21 @@ class Augmentation(Protocol):
 
     def __call__(self, inputs: Tensor, indices: Tensor, epoch: int) -> Tensor:
         """Return changed inputs of the same shape."""
+
+
+class BoxAugmentation(Protocol):
+    """A random change of images that moves their boxes along, a function of (seed, epoch, index).
+
+    It is an `Augmentation` besides: `with_seed` gives the same one for another run.
+    """
+
+    def with_seed(self, seed: int) -> BoxAugmentation:
+        """Return the same augmentation for the run of another seed."""
+
+    def with_boxes(
+        self, inputs: Tensor, boxes: Tensor, indices: Tensor, epoch: int
+    ) -> tuple[Tensor, Tensor]:
+        """Return changed images of the same shape, and their boxes, (batch, boxes, 5)."""
 
 
 class TensorSource:
@@ -189,6 +202,61 @@ class LazySource:
         return Batch(inputs, None, self.labels[indices], indices)
 
 
+class DetectionSource:
+    """Images of one size with boxes, in memory or read when they are needed.
+
+    Args:
+        inputs: prepared images, (items, channels, height, width), or a sequence of such images.
+        labels: boxes of each image, (boxes, 5), corners as fractions of width and height.
+        augment: an optional random change of images and boxes.
+
+    Raises:
+        CompanionError: an augmentation that would leave the boxes where they were.
+    """
+
+    def __init__(
+        self,
+        inputs: Tensor | Sequence[Tensor],
+        labels: Sequence[Tensor],
+        augment: Augmentation | BoxAugmentation | None = None,
+    ):
+        self.inputs = inputs
+        self.labels = labels
+        self.augment = None if augment is None else _moves_boxes(augment)
+
+    @property
+    def is_augmented(self) -> bool:
+        """Whether an item looks different from one epoch to the next."""
+        return self.augment is not None
+
+    def __len__(self) -> int:
+        """Return the number of items."""
+        return len(self.labels)
+
+    def batch(self, indices: Tensor, epoch: int = 0) -> Batch:
+        """Return the images at `indices`, (batch,), as they look in `epoch`."""
+        if isinstance(self.inputs, Tensor):
+            inputs = self.inputs[indices]
+        else:
+            inputs = torch.stack([self.inputs[i] for i in indices.tolist()])
+        boxes = _gather_labels(self.labels, indices)
+        if self.augment is not None:
+            inputs, boxes = self.augment.with_boxes(inputs, boxes, indices, epoch)
+        return Batch(inputs, None, boxes, indices)
+
+
+def _moves_boxes(augment: Augmentation | BoxAugmentation) -> BoxAugmentation:
+    """Return an augmentation that moves boxes along with the picture; refuse any other."""
+    if not hasattr(augment, "with_boxes"):
+        checks.fail(
+            "augment",
+            got=f"{type(augment).__name__}, which moves pictures and not their boxes",
+            expected="an augmentation with `with_boxes`",
+            do="use companion.batches.BoxAugment",
+        )
+    return cast(BoxAugmentation, augment)
+
+
 def _gather_labels(labels: Tensor | Sequence[Tensor], indices: Tensor) -> Tensor:
     """Return the labels of a batch, (batch,) or (batch, labels) padded with IGNORE_LABEL."""
     if isinstance(labels, Tensor):
@@ -218,61 +286,3 @@ def pad_sequences(rows: Sequence[Tensor], *, padding: float) -> tuple[Tensor, Te
     for position, row in enumerate(rows):
         values[position, : len(row)] = row
     return values, torch.arange(longest)[None, :] < lengths[:, None]
-
-
-@dataclass(frozen=True)
-class ImageAugment:
-    """Small random rotations, shifts, zooms and mirrorings of images.
-
-    The numbers behind each change come from `runtime.item_uniforms`, so an item looks the same
-    in a given epoch whatever batch it is in.
-
-    Attributes:
-        seed: the seed of the run.
-        degrees: largest rotation either way, in degrees.
-        shift: largest shift either way, as a fraction of the image's side.
-        zoom: largest relative change of size either way, as a fraction.
-        mirror: whether half of the images are mirrored left to right (wrong for letters and
-            digits, usual for photographs).
-    """
-
-    seed: int = 0
-    degrees: float = 10.0
-    shift: float = 0.08
-    zoom: float = 0.1
-    mirror: bool = False
-
-    def with_seed(self, seed: int) -> ImageAugment:
-        """Return the same augmentation for the run of another seed."""
-        return replace(self, seed=seed)
-
-    def __call__(self, inputs: Tensor, indices: Tensor, epoch: int) -> Tensor:
-        """Return changed images.
-
-        Args:
-            inputs: images, (batch, channels, height, width).
-            indices: positions of the items in their split, (batch,).
-            epoch: which epoch, from 0.
-
-        Returns:
-            Images of the same shape; what comes in from outside repeats the border.
-        """
-        draws = runtime.item_uniforms(self.seed, epoch, indices, 5).to(inputs.device)
-        matrices = self._matrices(2 * draws[:, :4] - 1, draws[:, 4] < 0.5)
-        grid = torch.nn.functional.affine_grid(
-            matrices.to(inputs.dtype), list(inputs.shape), align_corners=False
-        )
-        return torch.nn.functional.grid_sample(
-            inputs, grid, padding_mode="border", align_corners=False
-        )
-
-    def _matrices(self, draws: Tensor, flipped: Tensor) -> Tensor:
-        """Return affine matrices, (batch, 2, 3), from draws in [-1, 1), (batch, 4)."""
-        angle = torch.deg2rad(draws[:, 0] * self.degrees)
-        size = 1 + draws[:, 1] * self.zoom
-        side = torch.where(flipped & self.mirror, -1.0, 1.0)
-        cos, sin = angle.cos() / size, angle.sin() / size
-        shift_x, shift_y = draws[:, 2] * 2 * self.shift, draws[:, 3] * 2 * self.shift
-        first = torch.stack([cos * side, -sin, shift_x], dim=1)
-        second = torch.stack([sin * side, cos, shift_y], dim=1)
-        return torch.stack([first, second], dim=1)
