@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from companion import load_dataset
+from companion import compare, load_backbone, load_dataset, study
 from companion.datasets import bccd_cells
+from companion.training import Recipe
 
 
 def real_file():
@@ -52,3 +53,12 @@ def test_white_cells_are_violet(splits):
     red = middle[splits.pool.labels == 0].mean(dim=0)
     assert white[2] > white[1] + 20
     assert torch.all(white[:2] < red[:2])
+
+
+def test_a_recorded_run_is_found_again(splits):
+    found = study.recorded("vision/medical-imaging/cells")
+    recipe = Recipe(epochs=1, min_steps=80, batch_size=16)
+    backbone = load_backbone("glyphnet")
+    live = compare(backbone, splits, strategies=["probe"], seeds=[0], recipe=recipe, device="cpu")
+    twin = live.same_run(found, strategy="probe", seed=0, labels_per_class=5)
+    assert twin.agrees, str(twin)
