@@ -2,7 +2,7 @@
 
 import math
 
-from svg import BLUE, GREEN, INK, MUTED, ORANGE, PALE_BLUE, PALE_ORANGE, Canvas
+from svg import BLUE, GREEN, INK, MUTED, ORANGE, PALE_BLUE, PALE_GREEN, PALE_ORANGE, Canvas
 
 LEFT, WIDTH, GROUND_LINE = 40, 640, 250
 CUT = 0.56
@@ -49,7 +49,8 @@ def draw_threshold(canvas: Canvas) -> None:
         f'<line x1="{x}" y1="52" x2="{x}" y2="{GROUND_LINE + 8}" stroke="{GREEN}" '
         'stroke-width="3" stroke-dasharray="7 4"/>'
     )
-    canvas.text(x, 40, "threshold t", bold=True, colour=GREEN)
+    canvas.box(x - 62, 20, 124, 32, fill=PALE_GREEN, stroke=GREEN)
+    canvas.text(x, 41, "threshold t", bold=True, colour=GREEN)
     canvas.arrow(x - 12, 300, x - 150, 300)
     canvas.arrow(x + 12, 300, x + 150, 300)
     canvas.text(x - 80, 326, "fewer misses", size=14)
@@ -59,8 +60,10 @@ def draw_threshold(canvas: Canvas) -> None:
 def draw_words(canvas: Canvas) -> None:
     """Name the four parts."""
     canvas.text(LEFT + 0.3 * WIDTH, 200, "left alone", size=14)
-    canvas.text(LEFT + 0.3 * WIDTH, 66, "negative items: many", size=14, colour=BLUE, bold=True)
-    canvas.text(LEFT + 0.86 * WIDTH, 160, "positive items: few", size=14, colour=ORANGE, bold=True)
+    canvas.box(LEFT, 30, 190, 30, fill=PALE_BLUE, stroke=BLUE)
+    canvas.text(LEFT + 95, 50, "negative items: many", size=14, bold=True)
+    canvas.box(LEFT + 0.72 * WIDTH, 130, 178, 30, fill=PALE_ORANGE, stroke=ORANGE)
+    canvas.text(LEFT + 0.72 * WIDTH + 89, 150, "positive items: few", size=14, bold=True)
     canvas.text(LEFT + 0.705 * WIDTH, 222, "found", size=14)
     canvas.text(LEFT + 0.7 * WIDTH, 110, "false alarms", size=14, colour=BLUE)
     canvas.arrow(LEFT + 0.65 * WIDTH, 118, LEFT + 0.578 * WIDTH, 238, colour=BLUE)
