@@ -61,6 +61,7 @@ _MODULES = (
     "objectives",
     "model_files",
     "evaluation",
+    "explanations",
     "transferability",
     "strategies",
     "training",

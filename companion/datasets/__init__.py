@@ -9,11 +9,13 @@ from pathlib import Path
 
 from companion.datasets import (
     bccd,
+    bccd_cells,
     boxes_folder,
     digits,
     fashion_mnist,
     folder,
     glyphs,
+    medmnist,
     omniglot,
     pets,
     scenes,
@@ -76,3 +78,6 @@ register_dataset(scenes.LETTER_SCENES, scenes.load_letter_scenes)
 register_dataset(smears.SMEARS, smears.load_smears)
 register_dataset(smears.SMEARS_A, smears.load_smears_a)
 register_dataset(smears.SMEAR_CELLS, smears.load_cells)
+register_dataset(bccd_cells.CARD, bccd_cells.load, files=bccd_cells.FILES)
+register_dataset(medmnist.BLOOD, medmnist.load_blood)
+register_dataset(medmnist.PNEUMONIA, medmnist.load_pneumonia)
