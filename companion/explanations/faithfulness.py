@@ -27,7 +27,7 @@ def pointing_hits(maps: Tensor, boxes: Tensor) -> Tensor:
     Raises:
         CompanionError: not one box a map.
 
-    Reference: zhang2018topdown, sec. 4.2
+    Reference: zhang2018topdown
     """
     _check_boxes(maps, boxes)
     rows, columns = maps.shape[1:]
@@ -89,7 +89,7 @@ def deletion_curve(
     Raises:
         CompanionError: maps of another size, or not one class an image.
 
-    Reference: petsiuk2018rise, sec. 4.2
+    Reference: petsiuk2018rise
     """
     check_images(images, classes)
     if maps.shape != (len(images), *images.shape[-2:]):

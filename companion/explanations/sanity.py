@@ -50,7 +50,7 @@ def map_similarity(first: Tensor, second: Tensor) -> Tensor:
     Raises:
         CompanionError: maps of different shapes.
 
-    Reference: adebayo2018sanity, sec. 3; spearman1904proof
+    Reference: adebayo2018sanity; spearman1904proof
     """
     from scipy.stats import rankdata
 
