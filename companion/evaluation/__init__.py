@@ -30,7 +30,7 @@ from companion.evaluation.costs import (
 )
 from companion.evaluation.decisions import (
     DecisionRates,
-    average_precision,
+    average_precision_score,
     decision_rates,
     precision_recall,
     sensitivity_at_specificity,
@@ -112,7 +112,7 @@ __all__ = [
     "Roc",
     "Scores",
     "Slice",
-    "average_precision",
+    "average_precision_score",
     "bootstrap_interval",
     "bootstrap_statistic",
     "cheapest_threshold",

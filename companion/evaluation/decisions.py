@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DecisionRates",
-    "average_precision",
+    "average_precision_score",
     "decision_rates",
     "precision_recall",
     "sensitivity_at_specificity",
@@ -193,7 +193,7 @@ def precision_recall(
     return precision, true_positives / is_positive.sum(), thresholds
 
 
-def average_precision(scores: Column, labels: Column) -> float:
+def average_precision_score(scores: Column, labels: Column) -> float:
     r"""Return $\sum_n (R_n - R_{n-1}) P_n$ over the thresholds, from the strictest on.
 
     A ranking without any knowledge has the fraction of positive items, not one half: unlike the

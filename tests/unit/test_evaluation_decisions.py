@@ -152,19 +152,19 @@ def test_precision_recall_and_its_average_are_scikit_learns(seed):
     np.testing.assert_allclose(precision[::-1], theirs[0][:-1])
     np.testing.assert_allclose(recall[::-1], theirs[1][:-1])
     np.testing.assert_allclose(thresholds[::-1], theirs[2])
-    ours = evaluation.average_precision(scores, labels)
+    ours = evaluation.average_precision_score(scores, labels)
     assert ours == pytest.approx(metrics.average_precision_score(labels, scores))
 
 
 def test_average_precision_of_equal_scores_is_the_prevalence():
     labels = [1] * 3 + [0] * 27
-    assert evaluation.average_precision([0.5] * 30, labels) == pytest.approx(0.1)
+    assert evaluation.average_precision_score([0.5] * 30, labels) == pytest.approx(0.1)
 
 
 def test_average_precision_sees_the_order_only():
     scores, labels = ranked()
-    squeezed = evaluation.average_precision(scores**3, labels)
-    assert squeezed == pytest.approx(evaluation.average_precision(scores, labels))
+    squeezed = evaluation.average_precision_score(scores**3, labels)
+    assert squeezed == pytest.approx(evaluation.average_precision_score(scores, labels))
 
 
 # --- costs -------------------------------------------------------------------------------------
