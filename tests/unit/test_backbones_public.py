@@ -234,7 +234,7 @@ def test_a_probe_moves_the_head_and_nothing_else(name):
     result = companion.fit(backbone, digits, strategy="probe", seed=0, recipe=recipe)
     after = result.model.backbone.state_dict()
     assert all(torch.equal(after[key], before[key]) for key in before)
-    fresh = build_head(backbone.feature_dim, digits.train, seed=0)
+    fresh = build_head(backbone, digits.train, seed=0)
     assert not torch.equal(result.model.head.linear.weight, fresh.linear.weight)
 
 
@@ -243,7 +243,7 @@ def test_lora_reaches_every_linear_layer_of_the_attention():
     encoder = PatchTransformer(small_vit())
     backbone = load_backbone("glyphnet", pretrained=False)
     backbone.encoder = encoder
-    head = build_head(8, split_of(images(16)), seed=0)
+    head = build_head(backbone, split_of(images(16)), seed=0)
     model = Model(backbone, head, ("x", "y"))
     adapted = add_lora_(model, rank=2, seed=0)
     assert {"blocks.0.self_attention.in_proj", "blocks.1.self_attention.out_proj"} <= set(adapted)

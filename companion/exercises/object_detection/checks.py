@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from companion import runtime
 from companion.boxes import box_iou
 from companion.evaluation import Scores
 from companion.evaluation.detection import average_precision, match_detections
@@ -295,7 +296,8 @@ def check_new_cells(answer: Any) -> Feedback:
             "The two were scored on different pictures: give both the same splits.",
             misconception="the pictures are not the same",
         )
-    if _same(scratch.predictions, full.predictions):
+    is_rehearsal = runtime.scale() == "rehearsal"  # there both start from the same random weights
+    if not is_rehearsal and _same(scratch.predictions, full.predictions):
         return wrong(
             "Both detectors say exactly the same: was the strategy passed on?",
             misconception="the two are one training",

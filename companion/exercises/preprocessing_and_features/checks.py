@@ -196,7 +196,8 @@ def check_verdict(answer: Any) -> Feedback:
         return recognised
     for value in flat:
         as_fraction(value)
-    if min(map(len, lists.values())) < MIN_SEEDS or len(lists["fine"]) != len(lists["coarse"]):
+    fewest = 2 if runtime.scale() == "rehearsal" else MIN_SEEDS
+    if min(map(len, lists.values())) < fewest or len(lists["fine"]) != len(lists["coarse"]):
         return wrong(
             "One accuracy a source, five sources each, in the same order.",
             misconception="fewer than five seeds",
