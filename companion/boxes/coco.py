@@ -17,6 +17,7 @@ Reference: lin2014microsoft
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -87,7 +88,9 @@ def _has_lists(path: Path) -> bool:
 
 def _part_in_name(stem: str) -> str:
     """Return the part that a file's name speaks of; empty for none."""
-    return next((part for part in PARTS if part in stem.lower()), "")
+    words = r"(?<![a-z])(train(?:ing)?|trainval|val(?:id(?:ation)?)?|test(?:ing)?)(?![a-z])"
+    found = re.search(words, stem.lower())
+    return next((part for part in PARTS if found and found[1].startswith(part)), "")
 
 
 def _images(

@@ -184,7 +184,7 @@ def _recognised(root: Path) -> tuple[Path, tuple[str, ...]]:
     """Return the folder that holds the annotations, and in which formats it does."""
     while True:
         found = tuple(name for name in FORMATS if _IS_HERE[name](root))
-        inside = [path for path in root.iterdir() if not path.name.startswith(".")]
+        inside = [path for path in root.iterdir() if not path.name.startswith((".", "__MACOSX"))]
         folders = [path for path in inside if path.is_dir()]
         if found or len(folders) != 1:
             return root, found

@@ -83,6 +83,13 @@ def shift_priors(probabilities: Tensor, *, old: Tensor, new: Tensor) -> Tensor:
     _check(probabilities, old=old, new=new)
     weights = new.double() / old.double()
     weighted = probabilities.double() * weights
+    if not bool((weighted.sum(dim=1) > 0).all()):
+        checks.fail(
+            "probabilities",
+            got="an item that no class with a new share allows",
+            expected="some probability on such a class",
+            do="give each class a share above 0",
+        )
     return weighted / weighted.sum(dim=1, keepdim=True)
 
 

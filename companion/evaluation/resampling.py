@@ -90,6 +90,8 @@ def _members(num_items: int, groups: Sequence[Hashable] | None) -> list[NDArray[
     if groups is None:
         return [np.array([position]) for position in range(num_items)]
     check_same_length("groups and items", groups, range(num_items))
+    as_list = getattr(groups, "tolist", None)  # a tensor's elements are groups of their own
+    groups = groups if as_list is None else as_list()
     positions: dict[Hashable, list[int]] = {}
     for position, name in enumerate(groups):
         positions.setdefault(name, []).append(position)

@@ -79,6 +79,13 @@ def retrieve(
             is not in the gallery.
     """
     is_itself = gallery is None
+    if is_itself is not (gallery_labels is None):
+        checks.fail(
+            "gallery and gallery_labels",
+            got="one of the two",
+            expected="both, or neither",
+            do="pass the identities of the gallery with it",
+        )
     if gallery is None or gallery_labels is None:
         gallery, gallery_labels = queries, query_labels
     similarities = _similarities(queries, query_labels, gallery, gallery_labels)
@@ -99,6 +106,14 @@ def _similarities(
 ) -> Tensor:
     """Return the cosines of all queries with all of the gallery, (queries, gallery)."""
     queries, gallery = feature_pair(queries, gallery, names=("query", "gallery"))
+    for what, rows in (("queries", queries), ("gallery", gallery)):
+        if not bool(torch.isfinite(rows).all()):
+            checks.fail(
+                what,
+                got="a value that is not finite",
+                expected="finite embeddings",
+                do="look at the losses of the training",
+            )
     for what, rows, labels in (
         ("query_labels", queries, query_labels),
         ("gallery_labels", gallery, gallery_labels),

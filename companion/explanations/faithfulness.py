@@ -129,3 +129,10 @@ def _check_boxes(maps: Tensor, boxes: Tensor) -> None:
             expected="(batch, rows, columns) and (batch, 4)",
             do="pass one box an image: x_min, y_min, x_max, y_max, as fractions",
         )
+    if bool(((boxes < 0) | (boxes > 1)).any()):
+        checks.fail(
+            "boxes",
+            got="a corner outside [0, 1]",
+            expected="corners as fractions of width and height",
+            do="divide pixels by them, as companion.boxes.pixels_to_fractions does",
+        )

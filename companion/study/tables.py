@@ -169,6 +169,10 @@ def record_table(
     for arm in chosen:
         checks.one_of("arm", arm, tuple(module.ARMS))
     seeds = tuple(checks.non_negative_int("seed", seed) for seed in seeds)
+    for what, given in (("seeds", seeds), ("arms", chosen)):
+        checks.non_empty(what, given, do="name at least one")
+        if len(set(given)) < len(given):
+            checks.fail(what, got=f"{list(given)}", expected="each once", do="leave one out")
     table = RecordedTable(name, chosen, seeds, {}, table_dependencies(name))
     path = None if path is None else Path(path).expanduser()
     table = _resumed(table, path)

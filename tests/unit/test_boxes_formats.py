@@ -416,3 +416,22 @@ def test_a_folder_in_no_format_or_in_two_is_told(annotations, tmp_path):
     assert read_annotations(tmp_path / "both", format="voc").format == "voc"
     with pytest.raises(CompanionError, match="expected annotations in yolo"):
         read_annotations(tmp_path / "both", format="yolo")
+
+
+@pytest.mark.parametrize(
+    ("stem", "part"),
+    [
+        ("instances_train2017", "train"),
+        ("instances_val2017", "val"),
+        ("test", "test"),
+        ("validation", "val"),
+        ("latest", ""),
+        ("contest", ""),
+        ("interval", ""),
+        ("strain", ""),
+    ],
+)
+def test_the_part_in_a_files_name_is_a_word_of_its_own(stem, part):
+    from companion.boxes.coco import _part_in_name
+
+    assert _part_in_name(stem) == part

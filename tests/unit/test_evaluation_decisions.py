@@ -382,3 +382,16 @@ def test_equal_seeds_draw_alike():
 
     assert interval(3) == interval(3)
     assert interval(3) != interval(4)
+
+
+def test_groups_in_a_tensor_are_groups_and_not_items():
+    with pytest.raises(CompanionError, match="got 2 groups"):
+        evaluation.bootstrap_statistic(lambda drawn: 1.0, 20, groups=torch.arange(20) // 10)
+
+
+def test_an_item_that_the_new_shares_leave_nothing_is_refused():
+    probabilities = torch.tensor([[0.0, 1.0], [0.5, 0.5]])
+    with pytest.raises(CompanionError, match="an item that no class with a new share allows"):
+        evaluation.shift_priors(
+            probabilities, old=torch.tensor([0.5, 0.5]), new=torch.tensor([1.0, 0.0])
+        )

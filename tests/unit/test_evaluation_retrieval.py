@@ -122,3 +122,19 @@ def test_what_does_not_fit_is_refused():
         evaluation.open_set_rates(wanted, wanted, wanted)
     with pytest.raises(CompanionError, match="names and query_labels: got shapes"):
         evaluation.open_set_rates(wanted[1:], wanted, wanted)
+
+
+def test_a_gallery_without_its_identities_is_refused():
+    embeddings, labels = torch.eye(3), torch.tensor([0, 1, 2])
+    gallery = torch.roll(embeddings, 1, 0)
+    with pytest.raises(CompanionError, match="gallery and gallery_labels: got one of the two"):
+        evaluation.retrieve(embeddings, labels, gallery)
+    with pytest.raises(CompanionError, match="expected both, or neither"):
+        evaluation.retrieve(embeddings, labels, gallery_labels=labels)
+    assert evaluation.retrieve(embeddings, labels, gallery, labels).recall_at(1) == 0
+
+
+def test_embeddings_that_are_not_finite_are_refused():
+    lost = torch.full((4, 3), torch.nan)
+    with pytest.raises(CompanionError, match="queries: got a value that is not finite"):
+        evaluation.retrieve(lost, torch.tensor([0, 0, 1, 1]))

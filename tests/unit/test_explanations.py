@@ -325,3 +325,10 @@ def test_deletion_wants_maps_of_the_images_size():
         explanations.deletion_curve(
             model, images, classes, torch.ones(2, 32, 32), fractions=[50], fill=0
         )
+
+
+def test_boxes_in_pixels_are_refused():
+    maps, pixels = torch.rand(1, 8, 8), torch.tensor([[0.0, 0.0, 8.0, 8.0]])
+    for judge in (explanations.pointing_hits, explanations.share_inside):
+        with pytest.raises(CompanionError, match="expected corners as fractions"):
+            judge(maps, pixels)

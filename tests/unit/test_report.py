@@ -260,7 +260,7 @@ def test_a_table_is_text_html_and_markdown():
     assert [attrs["scope"] for tag, attrs in tags if tag == "th"] == ["col"] * 3 + ["row"] * 2
     assert ("caption", {}) in tags
     assert "&lt;c&gt;" in page
-    assert "a&#124;b" in shown._repr_html_()
+    assert "a&#124;b" in shown._repr_markdown_()
 
 
 def test_rows_of_a_table_have_the_same_columns():

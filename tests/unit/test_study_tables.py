@@ -130,3 +130,13 @@ def test_hash_follows_the_code_that_a_procedure_rests_on(tmp_path, monkeypatch):
         (copy / name).write_text(source + "\nCHANGED = 1\n")
         assert (tables.table_dependencies("toy") != before) is is_seen, name
         (copy / name).write_text(source)
+
+
+def test_seeds_and_arms_are_given_once_each(toy):
+    with pytest.raises(CompanionError, match=r"seeds: got \[0, 0, 1\]; expected each once"):
+        study.record_table("toy", seeds=[0, 0, 1])
+    with pytest.raises(CompanionError, match="arms: got .*expected each once"):
+        study.record_table("toy", seeds=[0], arms=["low", "low"])
+    with pytest.raises(CompanionError, match="seeds"):
+        study.record_table("toy", seeds=[])
+    assert toy == []
