@@ -336,7 +336,7 @@ def chapter_threads(tool):
 def test_a_committed_study_comes_out_again(tool, path, chapter_threads):
     config = tool.read_config(path.with_suffix(".toml"))
     if not config.is_possible:
-        pytest.skip(f"COMPANION_DATA does not name a folder that has {config.dataset!r}")
+        pytest.skip(f"COMPANION_DATA is not set: it must name a folder with {config.dataset!r}")
     recorded = study.load(path)
     strategy = "probe" if "probe" in recorded.strategies else recorded.strategies[-1]
     seed, budget = recorded.seeds[0], recorded.labels_per_class[0]
@@ -359,7 +359,9 @@ def test_a_committed_study_comes_out_again(tool, path, chapter_threads):
 def test_a_committed_table_comes_out_again(tool, path, chapter_threads):
     config = tool.read_config(path.with_suffix(".toml"))
     if not config.is_possible:
-        pytest.skip(f"COMPANION_DATA does not name a folder that has what {path.stem!r} needs")
+        pytest.skip(
+            f"COMPANION_DATA is not set: it must name a folder with the data of {path.stem!r}"
+        )
     recorded = load_table(path)
     arm, seed = recorded.arms[-1], recorded.seeds[0]
     again = record_table(recorded.procedure, seeds=[seed], arms=[arm])

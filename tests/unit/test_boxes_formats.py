@@ -20,6 +20,8 @@ from companion.boxes import (
 )
 from companion.checks import CompanionError
 
+NO_COCO = "pycocotools is not installed: pip install -c constraints.txt -e '.[test]'"
+
 TOLERANCE = 1e-5
 """Pixels by which a corner may move on its way through all formats."""
 
@@ -118,7 +120,7 @@ def test_torchvision_reads_the_voc_folder(annotations, tmp_path):
 
 
 def test_pycocotools_reads_the_coco_file(annotations, tmp_path, capsys):
-    coco = pytest.importorskip("pycocotools.coco", reason="needs pycocotools: pip install it")
+    coco = pytest.importorskip("pycocotools.coco", reason=NO_COCO)
     write_annotations(annotations, tmp_path / "out", format="coco")
     for part in ("train", "val", "test"):
         data = coco.COCO(str(tmp_path / "out" / "annotations" / f"instances_{part}.json"))

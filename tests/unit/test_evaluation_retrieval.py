@@ -10,6 +10,10 @@ from sklearn import metrics
 from companion import evaluation
 from companion.checks import CompanionError
 
+NO_LEARNING = (
+    "pytorch-metric-learning is not installed: pip install -c constraints.txt -e '.[test]'"
+)
+
 
 def drawn(num=40, identities=6, seed=0, dim=5):
     """Embeddings that know something of their identity, and the identities."""
@@ -57,7 +61,7 @@ def test_without_a_gallery_each_query_searches_the_others():
 
 
 def test_rank_one_and_map_are_those_of_pytorch_metric_learning():
-    pytest.importorskip("pytorch_metric_learning", reason="it comes with the extra [test]")
+    pytest.importorskip("pytorch_metric_learning", reason=NO_LEARNING)
     from pytorch_metric_learning.distances import CosineSimilarity
     from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
     from pytorch_metric_learning.utils.inference import CustomKNN

@@ -12,7 +12,8 @@ from companion import objectives
 from companion.checks import CompanionError
 
 metric_learning = pytest.importorskip(
-    "pytorch_metric_learning", reason="pytorch-metric-learning comes with the extra [test]"
+    "pytorch_metric_learning",
+    reason="pytorch-metric-learning is not installed: pip install -c constraints.txt -e '.[test]'",
 )
 
 LABELS = torch.tensor([0, 0, 0, 1, 1, 2, 2, 2, 2, 3])
