@@ -82,6 +82,8 @@ class Backbone(nn.Module):
             shorten sequences; `None` where both are the same.
         detector: what a detection head must know; `None` for a backbone without such a head.
         eval_batch_size: items a forward pass without gradients.
+        pooling: how a classification head makes one vector of several positions: `"mean"` or
+            `"cls"`.
 
     Attributes:
         is_pretrained: whether the weights were given.
@@ -103,6 +105,7 @@ class Backbone(nn.Module):
         feature_mask: Callable[[Tensor], Tensor] | None = None,
         detector: DetectorParts | None = None,
         eval_batch_size: int = 256,
+        pooling: str = "mean",
     ):
         super().__init__()
         self.card = card
@@ -112,6 +115,7 @@ class Backbone(nn.Module):
         self._feature_mask = feature_mask
         self.detector = detector
         self.eval_batch_size = eval_batch_size
+        self.pooling = pooling
         self.is_pretrained = weights is not None
         self.image_size: int | None = None
         with runtime.fork_seed(seed, "backbone", card.name):

@@ -15,6 +15,7 @@ from companion.batches.sources import (
     LazySource,
     PaddedSource,
     TensorSource,
+    by_length,
     pad_sequences,
 )
 
@@ -30,5 +31,6 @@ __all__ = [
     "LazySource",
     "PaddedSource",
     "TensorSource",
+    "by_length",
     "pad_sequences",
 ]

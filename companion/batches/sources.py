@@ -22,6 +22,7 @@ __all__ = [
     "LazySource",
     "PaddedSource",
     "TensorSource",
+    "by_length",
     "pad_sequences",
 ]
 
@@ -37,7 +38,8 @@ class Batch:
         inputs: images (batch, channels, height, width), token ids (batch, tokens) or waveforms
             (batch, samples).
         mask: True where an input is real and False where it is padding, (batch, tokens or
-            samples), bool; `None` where all items have one size.
+            samples), bool; `None` where all items have one size. For words that a tokenizer cuts
+            into pieces int8: 0 padding, 1 real, 2 the first piece of a word.
         labels: class ids (batch,), or a padded row of ids per item (batch, labels) with
             `IGNORE_LABEL` as padding, int64; or padded boxes, (batch, boxes, 5), float32, where the
             class id of padding is `IGNORE_LABEL`.
@@ -76,6 +78,10 @@ class BatchSource(Protocol):
     @property
     def is_augmented(self) -> bool:
         """Whether an item looks different from one epoch to the next."""
+
+    @property
+    def lengths(self) -> Tensor | None:
+        """Positions of each item, (items,), int64; `None` where all items have one size."""
 
     def __len__(self) -> int:
         """Return the number of items."""
@@ -116,12 +122,22 @@ class TensorSource:
         inputs: all items, (items, ...).
         labels: class ids, (items,), int64.
         augment: an optional random change of each batch.
+        lengths: what the items had before they became one size, as features of texts, so that
+            the same items meet in a batch; `None` for none.
     """
 
-    def __init__(self, inputs: Tensor, labels: Tensor, augment: Augmentation | None = None):
+    def __init__(
+        self,
+        inputs: Tensor,
+        labels: Tensor,
+        augment: Augmentation | None = None,
+        *,
+        lengths: Tensor | None = None,
+    ):
         self.inputs = inputs
         self.labels = labels
         self.augment = augment
+        self.lengths = lengths
 
     @property
     def is_augmented(self) -> bool:
@@ -147,16 +163,25 @@ class PaddedSource:
         inputs: one tensor an item, (tokens,) or (samples,).
         labels: class ids, (items,), or one row of ids an item, each (labels,).
         padding: value written behind the end of an item.
+        word_starts: for words cut into pieces, True at the first piece of each word, one tensor
+            (tokens,), bool, an item.
     """
 
     is_augmented = False
 
     def __init__(
-        self, inputs: Sequence[Tensor], labels: Tensor | Sequence[Tensor], *, padding: float = 0
+        self,
+        inputs: Sequence[Tensor],
+        labels: Tensor | Sequence[Tensor],
+        *,
+        padding: float = 0,
+        word_starts: Sequence[Tensor] | None = None,
     ):
         self.inputs = inputs
         self.labels = labels
         self.padding = padding
+        self.word_starts = word_starts
+        self.lengths: Tensor | None = torch.tensor([len(row) for row in inputs], dtype=torch.long)
 
     def __len__(self) -> int:
         """Return the number of items."""
@@ -164,8 +189,11 @@ class PaddedSource:
 
     def batch(self, indices: Tensor, epoch: int = 0) -> Batch:
         """Return the items at `indices`, (batch,), padded, with their mask."""
-        rows = [self.inputs[i] for i in indices.tolist()]
-        inputs, mask = pad_sequences(rows, padding=self.padding)
+        positions = indices.tolist()
+        inputs, mask = pad_sequences([self.inputs[i] for i in positions], padding=self.padding)
+        if self.word_starts is not None:
+            starts, _ = pad_sequences([self.word_starts[i] for i in positions], padding=False)
+            mask = mask.to(torch.int8) + starts
         return Batch(inputs, mask, _gather_labels(self.labels, indices), indices)
 
 
@@ -177,6 +205,8 @@ class LazySource:
         labels: class ids, (items,), int64.
         augment: an optional random change of each batch.
     """
+
+    lengths = None
 
     def __init__(
         self, inputs: Sequence[Tensor], labels: Tensor, augment: Augmentation | None = None
@@ -213,6 +243,8 @@ class DetectionSource:
     Raises:
         CompanionError: an augmentation that would leave the boxes where they were.
     """
+
+    lengths = None
 
     def __init__(
         self,
@@ -262,6 +294,19 @@ def _gather_labels(labels: Tensor | Sequence[Tensor], indices: Tensor) -> Tensor
     if isinstance(labels, Tensor):
         return labels[indices]
     return pad_sequences([labels[i] for i in indices.tolist()], padding=IGNORE_LABEL)[0]
+
+
+def by_length(source: BatchSource) -> Tensor:
+    """Return the positions of all items, (items,), the longest first.
+
+    Batches in this order need the least padding; items of one size keep their order.
+
+    Args:
+        source: prepared items.
+    """
+    if source.lengths is None:
+        return torch.arange(len(source))
+    return torch.argsort(source.lengths, descending=True, stable=True)
 
 
 def pad_sequences(rows: Sequence[Tensor], *, padding: float) -> tuple[Tensor, Tensor]:

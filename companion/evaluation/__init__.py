@@ -43,6 +43,7 @@ from companion.evaluation.intervals import (
     t_interval,
     wilson_interval,
 )
+from companion.evaluation.main_intervals import items_interval
 from companion.evaluation.metrics import (
     class_recalls,
     confusion,
@@ -72,13 +73,13 @@ from companion.evaluation.scores import (
     Predictions,
     Scores,
     evaluate,
-    items_interval,
     majority_baseline,
     predict,
     score,
     weights_fingerprint,
 )
 from companion.evaluation.slices import Slice, error_slices
+from companion.evaluation.spans import SpanCounts, count_spans, span_values
 from companion.evaluation.verification import (
     EqualErrorRate,
     Rates,
@@ -112,6 +113,7 @@ __all__ = [
     "Roc",
     "Scores",
     "Slice",
+    "SpanCounts",
     "average_precision_score",
     "bootstrap_interval",
     "bootstrap_statistic",
@@ -121,6 +123,7 @@ __all__ = [
     "confusion",
     "correct_together",
     "cosine_of_pairs",
+    "count_spans",
     "decision_rates",
     "edit_distance",
     "equal_error_rate",
@@ -152,6 +155,7 @@ __all__ = [
     "score",
     "sensitivity_at_specificity",
     "shift_priors",
+    "span_values",
     "spearman",
     "t_interval",
     "threshold_at",

@@ -1,8 +1,8 @@
 """From predictions and labels to metrics, all of them fractions.
 
-Each task has a main metric: accuracy of items or of labelled tokens, or the character error rate,
-ratios of sums over items, which is what the bootstrap resamples; or the mean average precision of
-boxes, which is none and has a bootstrap of its own.
+Each task has a main metric: accuracy of items or of labelled tokens, F1 of spans, or the character
+error rate, ratios of sums over items, which is what the bootstrap resamples; or the mean average
+precision of boxes, which is none and has a bootstrap of its own.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch import Tensor
 from companion import checks
 from companion.batches import IGNORE_LABEL
 from companion.evaluation.detection import detection_errors, detection_values
+from companion.evaluation.spans import count_spans, span_values
 
 if TYPE_CHECKING:
     from companion.evaluation.scores import Scores
@@ -35,19 +36,21 @@ __all__ = [
 MAIN_METRIC = {
     "classification": "accuracy",
     "tokens": "accuracy",
+    "spans": "span_f1",
     "ctc": "cer",
     "detection": "map50",
 }
+CLASS_TASKS = ("classification", "tokens", "spans")
 Labels = Tensor | Sequence[Tensor]
 
 
 def main_metric(task: str) -> str:
-    """Return the name of a task's main metric: `"accuracy"`, `"map50"`, `"cer"`.
+    """Return the name of a task's main metric: `"accuracy"`, `"span_f1"`, `"map50"`, `"cer"`.
 
     Of the character error rate less is better.
 
     Args:
-        task: `"classification"`, `"tokens"`, `"ctc"` or `"detection"`.
+        task: one of `companion.splits.TASKS`.
 
     Raises:
         CompanionError: another task.
@@ -55,18 +58,22 @@ def main_metric(task: str) -> str:
     return MAIN_METRIC[checks.one_of("task", task, tuple(MAIN_METRIC))]
 
 
-def item_errors(task: str, predictions: Labels, labels: Labels) -> tuple[Tensor, Tensor]:
+def item_errors(
+    task: str, predictions: Labels, labels: Labels, *, classes: Sequence[str] = ()
+) -> tuple[Tensor, Tensor]:
     """Return how many mistakes each item holds, and how many it could hold.
 
     Args:
-        task: `"classification"`, `"tokens"`, `"ctc"` or `"detection"`.
+        task: one of `companion.splits.TASKS`.
         predictions: class ids, (items,), or one tensor an item; boxes with scores for detection.
         labels: likewise; tokens labelled -100 count nowhere.
+        classes: names of the class ids; only spans need them.
 
     Returns:
         Mistakes and sizes, each (items,), int64. Sizes are 1 for a class, the number of labelled
-        tokens, the length of the label sequence, or the number of boxes. With CTC there can be
-        more mistakes (edits) than labels, and so with boxes: those that were not found and the
+        tokens, of spans, of boxes, or the length of the label sequence. With CTC there can be
+        more mistakes (edits) than labels. So too with spans: those that were not found and those
+        that were found and are not there; and with boxes: those that were not found and the
         detections with a score of at least 0.5 that are not right, both at an IoU of 0.5.
 
     Raises:
@@ -78,26 +85,30 @@ def item_errors(task: str, predictions: Labels, labels: Labels) -> tuple[Tensor,
     if task == "detection":
         return _box_errors(predictions, labels)
     if task == "classification":
-        classes, truth = torch.as_tensor(predictions), torch.as_tensor(labels)
-        if classes.shape != truth.shape or classes.dim() != 1:
-            _do_not_fit(f"shapes {tuple(classes.shape)} and {tuple(truth.shape)}")
-        return (classes != truth).long(), torch.ones(len(truth), dtype=torch.long)
+        answers, truth = torch.as_tensor(predictions), torch.as_tensor(labels)
+        if answers.shape != truth.shape or answers.dim() != 1:
+            _do_not_fit(f"shapes {tuple(answers.shape)} and {tuple(truth.shape)}")
+        return (answers != truth).long(), torch.ones(len(truth), dtype=torch.long)
+    if task == "spans":
+        counts = count_spans(predictions, labels, classes)
+        return counts.predicted + counts.labelled - 2 * counts.right, counts.labelled
     count = _token_errors if task == "tokens" else _sequence_errors
     pairs = [count(p, t) for p, t in zip(predictions, labels, strict=True)]
     errors, sizes = torch.tensor(pairs, dtype=torch.long).reshape(-1, 2).unbind(dim=1)
     return errors, sizes
 
 
-def item_sizes(task: str, labels: Labels) -> Tensor:
+def item_sizes(task: str, labels: Labels, *, classes: Sequence[str] = ()) -> Tensor:
     """Return how many mistakes each item could hold, (items,), int64, as in `item_errors`.
 
     Args:
-        task: `"classification"`, `"tokens"`, `"ctc"` or `"detection"`.
+        task: one of `companion.splits.TASKS`.
         labels: class ids, (items,), or one tensor an item.
+        classes: names of the class ids; only spans need them.
     """
     if task == "detection":
         return torch.tensor([len(rows) for rows in labels], dtype=torch.long)
-    return item_errors(task, labels, labels)[1]
+    return item_errors(task, labels, labels, classes=classes)[1]
 
 
 def _box_errors(predictions: Labels, labels: Labels) -> tuple[Tensor, Tensor]:
@@ -169,7 +180,7 @@ def metric_values(
     """Return all metrics of a task by name, the main one first.
 
     Args:
-        task: `"classification"`, `"tokens"`, `"ctc"` or `"detection"`.
+        task: one of `companion.splits.TASKS`.
         predictions: class ids, (items,), or one tensor an item; boxes with scores for detection.
         labels: likewise; tokens labelled -100 count nowhere.
         classes: names of the class ids.
@@ -177,15 +188,15 @@ def metric_values(
 
     Returns:
         Fractions: `accuracy`, `balanced_accuracy`, `macro_f1` and, with probabilities of two
-        classes, `auc`; or `cer` and, where a class is a space, `wer`; or `map50`, `map` and
-        `ap50_<class>` of each class that has a box.
+        classes, `auc`; or those of `span_values`; or `cer` and, where a class is a space, `wer`;
+        or `map50`, `map` and `ap50_<class>` of each class that has a box.
 
     Raises:
         CompanionError: predictions and labels do not fit together, or there is nothing to score.
 
     Reference: brodersen2010balanced (balanced accuracy); hanley1982meaning (AUC)
     """
-    errors, sizes = item_errors(task, predictions, labels)
+    errors, sizes = item_errors(task, predictions, labels, classes=classes)
     if int(sizes.sum()) == 0:
         checks.fail(
             "evaluation", got="no label", expected="at least one", do="evaluate on labelled items"
@@ -193,6 +204,8 @@ def metric_values(
     if task == "detection":
         found = detection_values(list(predictions), list(labels), classes)
         return {name: value for name, value in found.items() if not math.isnan(value)}
+    if task == "spans":
+        return span_values(predictions, labels, classes)
     rate = int(errors.sum()) / int(sizes.sum())
     if task == "ctc":
         return {"cer": rate} | _word_error_rate(predictions, labels, classes)
@@ -266,7 +279,7 @@ def confusion(scores: Scores) -> Tensor:
     Raises:
         CompanionError: the task has no confusion matrix.
     """
-    checks.one_of("task of a confusion matrix", scores.task, ("classification", "tokens"))
+    checks.one_of("task of a confusion matrix", scores.task, CLASS_TASKS)
     predictions, labels = _flatten(scores.predictions, scores.labels)
     num_classes = len(scores.classes)
     flat = torch.bincount(labels * num_classes + predictions, minlength=num_classes**2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +12,9 @@ import torch
 from torch import Tensor
 
 from companion import checks
-from companion.evaluation.detection import detection_interval
-from companion.evaluation.intervals import (
-    MIN_GROUPS,
-    Interval,
-    bootstrap_interval,
-    wilson_interval,
-)
+from companion.batches import by_length
+from companion.evaluation.intervals import Interval
+from companion.evaluation.main_intervals import main_interval
 from companion.evaluation.metrics import item_errors, main_metric, metric_values
 from companion.heads import Model
 from companion.splits import Split, TestSplit, as_boxes, as_class_ids
@@ -27,7 +23,6 @@ __all__ = [
     "Predictions",
     "Scores",
     "evaluate",
-    "items_interval",
     "majority_baseline",
     "predict",
     "score",
@@ -61,7 +56,7 @@ class Scores:
 
     Attributes:
         split: name of the split.
-        task: `"classification"`, `"tokens"`, `"ctc"` or `"detection"`.
+        task: one of `companion.splits.TASKS`.
         metric: name of the main metric.
         values: all metrics by name, as fractions.
         interval: interval of the main metric over the items (or groups of items).
@@ -108,7 +103,8 @@ class Scores:
     @property
     def errors(self) -> Tensor:
         """Positions of the items with at least one mistake, (mistaken items,), int64."""
-        return item_errors(self.task, self.predictions, self.labels)[0].nonzero().flatten()
+        errors, _ = item_errors(self.task, self.predictions, self.labels, classes=self.classes)
+        return errors.nonzero().flatten()
 
     def __repr__(self) -> str:
         """Return the metrics in one line."""
@@ -134,19 +130,23 @@ def predict(model: Model, split: Split, *, batch_size: int | None = None) -> Pre
     checks.non_empty(f"split {split.name!r}", split.ids, do="evaluate on at least one item")
     device = next(model.parameters()).device
     source = model.backbone.prepare(split)
+    order = by_length(source)
     logits: list[Tensor] = []
     labels: list[Tensor] = []
     with _evaluation_mode(model), torch.inference_mode():
-        for indices in torch.split(torch.arange(len(source)), batch_size):
+        for indices in torch.split(order, batch_size):
             batch = source.batch(indices).to(device)
             output = model(batch.inputs, batch.mask)
             mask = model.backbone.feature_mask(batch.mask)
             labels += [row.cpu() for row in model.head.predict(output, mask)]
             if split.task != "detection":
                 logits += _rows(output.float().cpu(), mask)
+    place = torch.argsort(order).tolist()
+    labels = [labels[p].clone() for p in place]
+    logits = [logits[p].clone() for p in place] if logits else []
     if split.task == "classification":
-        return Predictions(torch.stack(logits).clone(), torch.stack(labels).clone())
-    return Predictions([row.clone() for row in logits], [row.clone() for row in labels])
+        return Predictions(torch.stack(logits), torch.stack(labels))
+    return Predictions(logits, labels)
 
 
 def _rows(output: Tensor, mask: Tensor | None) -> list[Tensor]:
@@ -224,7 +224,7 @@ def score(
         task=split.task,
         metric=main_metric(split.task),
         values=values,
-        interval=_interval(split, checked),
+        interval=main_interval(split, checked),
         predictions=checked,
         probabilities=probabilities,
         labels=split.labels,
@@ -241,44 +241,6 @@ def _checked_predictions(
     if split.task == "detection":
         return as_boxes("predictions", predictions, num_classes=num_classes, with_scores=True)
     return as_class_ids("predictions", predictions, task=split.task, num_classes=num_classes)
-
-
-def _interval(split: Split, predictions: Tensor | list[Tensor]) -> Interval:
-    """Return the interval of the main metric over the items, or over groups of them."""
-    if split.task != "detection":
-        errors, sizes = item_errors(split.task, predictions, split.labels)
-        return items_interval(split.task, errors, sizes, groups=split.groups)
-    groups = split.groups
-    if groups is not None and len(set(groups)) < MIN_GROUPS:
-        groups = None
-    return detection_interval(list(predictions), list(split.labels), split.classes, groups=groups)
-
-
-def items_interval(
-    task: str, errors: Tensor, sizes: Tensor, *, groups: Sequence[Hashable] | None = None
-) -> Interval:
-    """Return the interval of the main metric over items, or over groups where there are enough.
-
-    Where all items of a classification are right, or all wrong, every resample is like every
-    other: Wilson's interval takes the bootstrap's place.
-
-    Args:
-        task: `"classification"`, `"tokens"` or `"ctc"`.
-        errors: mistakes of each item, (items,); over several runs their mean.
-        sizes: how many mistakes each could hold, (items,).
-        groups: what each item must not be parted from; fewer than ten are not resampled.
-
-    Raises:
-        CompanionError: another task, or no items.
-    """
-    metric = main_metric(task)
-    if groups is not None and len(set(groups)) < MIN_GROUPS:
-        groups = None
-    num_wrong, num_items = float(errors.sum()), len(errors)
-    if task == "classification" and groups is None and num_wrong in (0, num_items):
-        return wilson_interval(num_items - int(num_wrong), num_items)
-    counted = errors if metric == "cer" else sizes - errors
-    return bootstrap_interval(counted.numpy(), sizes.numpy(), groups=groups)
 
 
 def majority_baseline(train: Split, split: Split | TestSplit, *, reading: str = "") -> Scores:
@@ -307,7 +269,7 @@ def majority_baseline(train: Split, split: Split | TestSplit, *, reading: str = 
     constant = int(counts.argmax())
     if split.task == "classification":
         return score(split, torch.full((len(split),), constant))
-    if split.task == "tokens":
+    if split.task in ("tokens", "spans"):
         return score(split, [torch.full_like(row, constant) for row in split.labels])
     width = (0, 6) if split.task == "detection" else (0,)
     return score(split, [row.new_zeros(width) for row in split.labels])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from companion import checks
 from companion.evaluation.intervals import Interval, wilson_interval
 from companion.evaluation.metrics import item_errors
 from companion.evaluation.scores import Scores
+from companion.evaluation.spans import count_spans
 
 __all__ = ["Slice", "error_slices"]
 
@@ -43,7 +44,9 @@ def error_slices(scores: Scores, slices: Sequence[Hashable]) -> list[Slice]:
     Raises:
         CompanionError: not one part an item.
     """
-    errors, sizes = item_errors(scores.task, scores.predictions, scores.labels)
+    errors, sizes = item_errors(
+        scores.task, scores.predictions, scores.labels, classes=scores.classes
+    )
     if len(slices) != len(errors):
         checks.fail(
             "slices",
@@ -54,7 +57,8 @@ def error_slices(scores: Scores, slices: Sequence[Hashable]) -> list[Slice]:
     found = []
     for name in dict.fromkeys(slices):
         held = torch.tensor([other == name for other in slices])
-        found.append(_slice(scores, str(name), errors[held], sizes[held]))
+        part = _slice(scores, str(name), errors[held], sizes[held])
+        found.append(_with_span_f1(scores, part, held) if scores.task == "spans" else part)
     sign = -1 if scores.metric == "cer" else 1
     return sorted(found, key=lambda row: (sign * row.value, row.name))
 
@@ -67,3 +71,13 @@ def _slice(scores: Scores, name: str, errors: Tensor, sizes: Tensor) -> Slice:
     if scores.task == "classification":
         interval = wilson_interval(size - num_wrong, size)
     return Slice(name, len(errors), rate if scores.metric == "cer" else 1 - rate, interval)
+
+
+def _with_span_f1(scores: Scores, part: Slice, held: Tensor) -> Slice:
+    """Return a part with the F1 of its spans; NaN where none is labelled or predicted."""
+    chosen = held.nonzero().flatten().tolist()
+    counts = count_spans(
+        [scores.predictions[i] for i in chosen], [scores.labels[i] for i in chosen], scores.classes
+    )
+    both = int((counts.predicted + counts.labelled).sum())
+    return replace(part, value=2 * int(counts.right.sum()) / both if both else float("nan"))

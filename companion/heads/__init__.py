@@ -14,7 +14,7 @@ from companion import checks, runtime
 from companion.backbones import Backbone
 from companion.heads.base import Head
 from companion.heads.detection import DetectionHead, OneStageHead, TwoStageHead, detection_head
-from companion.heads.linear import CTCHead, LinearHead, TokenHead, masked_mean
+from companion.heads.linear import CTCHead, LinearHead, SpanHead, TokenHead, masked_mean
 from companion.splits import TASKS, Split
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "LinearHead",
     "Model",
     "OneStageHead",
+    "SpanHead",
     "TokenHead",
     "TwoStageHead",
     "build_head",
@@ -33,7 +34,7 @@ __all__ = [
 ]
 
 HEADS: dict[str, Callable[[int, int], Head]] = {
-    kind.task: kind for kind in (LinearHead, TokenHead, CTCHead)
+    kind.task: kind for kind in (LinearHead, TokenHead, SpanHead, CTCHead)
 }
 """The heads of one layer, by task; `head_for` knows those of detectors too."""
 
@@ -45,7 +46,7 @@ def head_for(task: str, backbone: Backbone, num_classes: int) -> Head:
     layers that name classes are new.
 
     Args:
-        task: `"classification"`, `"tokens"`, `"ctc"` or `"detection"`.
+        task: one of `companion.splits.TASKS`.
         backbone: what it stands on.
         num_classes: how many labels there are.
 
@@ -53,6 +54,8 @@ def head_for(task: str, backbone: Backbone, num_classes: int) -> Head:
         CompanionError: an unknown task, or detection on a backbone that finds no boxes.
     """
     checks.one_of("task", task, TASKS)
+    if task == "classification":
+        return LinearHead(backbone.feature_dim, num_classes, pooling=backbone.pooling)
     if task in HEADS:
         return HEADS[task](backbone.feature_dim, num_classes)
     if backbone.detector is None:

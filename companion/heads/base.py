@@ -25,6 +25,15 @@ class Head(nn.Module):
         super().__init__()
         self.num_classes = num_classes
 
+    def pool(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return the part of its work that holds no weights, so that it can be kept for reuse.
+
+        Args:
+            features: (batch, feature_dim) or (batch, positions, feature_dim).
+            mask: which positions are real, (batch, positions), bool; `None` if all are.
+        """
+        return features
+
     def losses(
         self,
         logits: Tensor,

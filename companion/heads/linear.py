@@ -10,7 +10,10 @@ from companion import checks
 from companion.batches import IGNORE_LABEL
 from companion.heads.base import Head
 
-__all__ = ["CTCHead", "LinearHead", "TokenHead", "masked_mean"]
+__all__ = ["POOLINGS", "CTCHead", "LinearHead", "SpanHead", "TokenHead", "masked_mean"]
+
+POOLINGS = ("mean", "cls")
+"""One vector of a sequence: the mean over its real positions, or the first position."""
 
 
 class _OneLayer(Head):
@@ -27,9 +30,19 @@ class _OneLayer(Head):
 
 
 class LinearHead(_OneLayer):
-    """One class an item; features of several positions are averaged over the real ones."""
+    """One class an item; the features of several positions become one vector.
+
+    Args:
+        feature_dim: size of a feature vector.
+        num_classes: how many labels there are.
+        pooling: `"mean"` of the real positions, or `"cls"`, the first one.
+    """
 
     task = "classification"
+
+    def __init__(self, feature_dim: int, num_classes: int, *, pooling: str = "mean"):
+        super().__init__(feature_dim, num_classes)
+        self.pooling = checks.one_of("pooling", pooling, POOLINGS)
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return logits.
@@ -41,10 +54,14 @@ class LinearHead(_OneLayer):
         Returns:
             Logits, (batch, num_classes).
         """
-        if features.dim() == 3:
-            features = masked_mean(features, mask)
-        logits: Tensor = self.linear(features)
+        logits: Tensor = self.linear(self.pool(features, mask))
         return logits
+
+    def pool(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return one vector an item, (batch, feature_dim)."""
+        if features.dim() == 2:
+            return features
+        return features[:, 0] if self.pooling == "cls" else masked_mean(features, mask)
 
     def losses(
         self,
@@ -97,6 +114,12 @@ class TokenHead(_OneLayer):
         if mask is None:
             return list(best)
         return [row[real] for row, real in zip(best, mask, strict=True)]
+
+
+class SpanHead(TokenHead):
+    """One class of the BIO scheme a token: what is judged are the spans that they spell."""
+
+    task = "spans"
 
 
 class CTCHead(_OneLayer):

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from companion.evaluation import Interval, Paired
+from companion.splits import UNITS
 
 if TYPE_CHECKING:
     from companion.study import Study
@@ -59,12 +60,12 @@ def format_difference(value: float | None, *, digits: int = 3) -> str:
 
 
 def budget_unit(study: Study) -> str:
-    """Return what a study's budgets count: labels a class, or labelled images for boxes.
+    """Return what a study's budgets count: labels a class, labelled images, sentences, ...
 
     Args:
         study: live or recorded.
     """
-    return "labelled images" if study.items.task == "detection" else "labels a class"
+    return UNITS[study.items.task]
 
 
 def format_interval(interval: Interval | None, *, digits: int = 2) -> str:

@@ -8,13 +8,15 @@ its labels to an evaluation only, and remembers, for the whole process, which ev
 from companion.splits.boxes import BOX_COLUMNS, as_boxes
 from companion.splits.drawing import Splits, draw
 from companion.splits.examples import IGNORED, TASKS, Selection, Split, as_class_ids, check_images
-from companion.splits.parting import hold_out, k_shot, prove_disjoint
+from companion.splits.parting import UNITS, hold_out, k_shot, prove_disjoint
+from companion.splits.spans import check_bio_classes, read_spans
 from companion.splits.test_set import TestReadAgainWarning, TestSplit, fresh_readings
 
 __all__ = [
     "BOX_COLUMNS",
     "IGNORED",
     "TASKS",
+    "UNITS",
     "Selection",
     "Split",
     "Splits",
@@ -22,10 +24,12 @@ __all__ = [
     "TestSplit",
     "as_boxes",
     "as_class_ids",
+    "check_bio_classes",
     "check_images",
     "draw",
     "fresh_readings",
     "hold_out",
     "k_shot",
     "prove_disjoint",
+    "read_spans",
 ]

@@ -13,14 +13,16 @@ from torch import Tensor
 
 from companion import checks
 from companion.splits.boxes import as_boxes
+from companion.splits.spans import check_bio_classes
 
 __all__ = ["IGNORED", "TASKS", "Selection", "Split", "as_class_ids", "check_images"]
 
 IGNORED = -100
 """Label of a token that carries none."""
 
-TASKS = ("classification", "tokens", "ctc", "detection")
-"""What a label may be: a class, a class a token, a sequence of classes, boxes with classes."""
+TASKS = ("classification", "tokens", "spans", "ctc", "detection")
+"""What a label may be: a class, a class a token, spans of tokens written as BIO classes, a sequence
+of classes, boxes with classes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,16 +32,17 @@ class Split:
     Attributes:
         name: `"train"`, `"val"`, `"test"` or `"pool"`.
         inputs: images as a tensor (items, channels, height, width), uint8, or float in [0, 1]; or
-            a sequence whose `[i]` is one image, float in [0, 1]; or texts; or waveforms, each a
-            tensor (samples,).
-        labels: class ids, (items,), int64; for the tasks `"tokens"` and `"ctc"` one tensor
-            (labels,) an item. A token may be labelled -100 (none); for `"ctc"` 0 is the blank. For
+            a sequence whose `[i]` is one image, float in [0, 1]; or texts, or pairs of texts, or
+            sentences as tuples of words; or waveforms, each a tensor (samples,).
+        labels: class ids, (items,), int64; for the tasks `"tokens"`, `"spans"` and `"ctc"` one
+            tensor (labels,) an item. A token may be labelled -100 (none); for `"ctc"` 0 is the
+            blank; the classes of `"spans"` are `"O"`, `"B-..."` and `"I-..."`. For
             `"detection"` one float32 tensor (boxes, 5) an image: class id, x_min, y_min, x_max,
             y_max, where corners are fractions of the image's width and height.
         ids: one name an item, all different.
         classes: names of the class ids; the background of detection is none of them.
         groups: what an item must not be parted from (its speaker, font, drawer), one an item.
-        task: `"classification"`, `"tokens"`, `"ctc"` or `"detection"`.
+        task: one of `TASKS`.
 
     Raises:
         CompanionError: fields of different lengths, labels out of range, ids or classes that are
@@ -60,6 +63,8 @@ class Split:
         set_field = object.__setattr__
         set_field(self, "ids", _as_names("ids", self.ids))
         set_field(self, "classes", _as_names("classes", self.classes))
+        if self.task == "spans":
+            check_bio_classes(self.classes)
         set_field(self, "inputs", _as_inputs(self.inputs))
         what, num_classes = f"labels of split {self.name!r}", len(self.classes)
         labels = as_class_ids(what, self.labels, task=self.task, num_classes=num_classes)
@@ -72,6 +77,14 @@ class Split:
     def __len__(self) -> int:
         """Return the number of items."""
         return len(self.ids)
+
+    def __repr__(self) -> str:
+        """Return what the split holds in one line, without the items."""
+        named = ", ".join(map(repr, self.classes[:3])) + (", ..." if len(self.classes) > 3 else "")
+        return (
+            f"Split({self.name!r}, {len(self)} items, {self.task}, "
+            f"{len(self.classes)} classes: {named})"
+        )
 
     def fingerprint(self) -> str:
         """Return a SHA-256 of all but the name: ids, classes, groups, labels, task and inputs.
@@ -167,9 +180,9 @@ def as_class_ids(what: str, ids: Any, *, task: str, num_classes: int) -> Tensor 
 
     Args:
         what: what they are, for the message.
-        ids: one whole number an item, (items,); for `"tokens"` and `"ctc"` one row an item; for
-            `"detection"` boxes, as in `as_boxes`.
-        task: `"classification"`, `"tokens"`, `"ctc"` or `"detection"`.
+        ids: one whole number an item, (items,); for `"tokens"`, `"spans"` and `"ctc"` one row an
+            item; for `"detection"` boxes, as in `as_boxes`.
+        task: one of `TASKS`.
         num_classes: how many classes there are; for `"ctc"` the blank 0 is one of them.
 
     Raises:
@@ -203,7 +216,7 @@ def _refuse_ids(what: str, got: str) -> NoReturn:
 def _check_range(what: str, ids: Tensor, task: str, num_classes: int) -> None:
     """Refuse ids that are no class of the task."""
     lowest = 1 if task == "ctc" else 0
-    if task == "tokens":
+    if task in ("tokens", "spans"):
         ids = ids[ids != IGNORED]
     if len(ids) and (int(ids.min()) < lowest or int(ids.max()) >= num_classes):
         wrong = int(ids.max() if int(ids.max()) >= num_classes else ids.min())

@@ -11,10 +11,19 @@ from companion import checks, runtime
 from companion.splits.examples import Split
 from companion.splits.test_set import TestSplit
 
-__all__ = ["VAL_SHARE", "hold_out", "k_shot", "prove_disjoint"]
+__all__ = ["UNITS", "VAL_SHARE", "hold_out", "k_shot", "prove_disjoint"]
 
 VAL_SHARE = 5
 """One label in five is val; a budget of fewer than five labels a class has no val."""
+
+UNITS = {
+    "classification": "labels a class",
+    "detection": "labelled images",
+    "tokens": "labelled sentences",
+    "spans": "labelled sentences",
+    "ctc": "labelled recordings",
+}
+"""What `labels_per_class` counts, by task."""
 
 
 def hold_out(
@@ -85,28 +94,22 @@ def prove_disjoint(*splits: Split | TestSplit, grouped: bool = False) -> None:
 
 
 def k_shot(split: Split, labels_per_class: int, *, seed: int = 0, skip: int = 0) -> Split:
-    """Return the same number of items of each class; of detection, that many images.
+    """Return the same number of items of each class; of other tasks, that many items.
 
     Args:
-        split: items of a classification or detection task.
+        split: the items.
         labels_per_class: how many of each class, at least 0; for detection how many images in
-            all, as one image holds boxes of several classes.
+            all, as one image holds boxes of several classes, and so for sentences with labelled
+            tokens and for recordings.
         seed: which draw; with the same seed a smaller number is a part of a larger one.
         skip: how many of each class are passed over first, to draw parts that are disjoint.
 
     Raises:
-        CompanionError: a class has too few items, or the task has no such budget.
+        CompanionError: a class, or the split, has too few items.
     """
-    if split.task not in ("classification", "detection"):
-        checks.fail(
-            "labels_per_class",
-            got=f"a number for the task {split.task!r}",
-            expected="None, as these items have no single class and are no images with boxes",
-            do="leave it out, or make the pool smaller with `subset`",
-        )
     needed = skip + checks.non_negative_int("labels_per_class", labels_per_class)
     rows = _shuffled_rows(split, seed)
-    unit = "labels a class" if split.task == "classification" else "labelled images"
+    unit = UNITS.get(split.task, "labelled items")
     _check_row_sizes(split, rows, needed, f"{needed} {unit}")
     return split.subset([p for row in rows for p in row[skip:needed]])
 

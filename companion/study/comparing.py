@@ -180,7 +180,7 @@ def _is_better(first: Scores | None, second: Scores | None) -> bool:
 
 def _run(strategy: str, seed: int, budget: int | None, scores: Scores) -> Run:
     """Return the run of scores on test."""
-    errors, _ = item_errors(scores.task, scores.predictions, scores.labels)
+    errors, _ = item_errors(scores.task, scores.predictions, scores.labels, classes=scores.classes)
     is_classes = scores.task == "classification"
     return Run(
         strategy=strategy,
@@ -238,7 +238,7 @@ def _empty_study(
 def _opened(study: Study, splits: Splits) -> Study:
     """Return the study with what its runs are judged on; from here on the test set is read."""
     test = splits.test.open(study.reading)
-    sizes = item_sizes(test.task, test.labels)
+    sizes = item_sizes(test.task, test.labels, classes=test.classes)
     items = dataclasses.replace(
         study.items,
         sizes=tuple(sizes.tolist()),

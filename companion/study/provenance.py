@@ -37,7 +37,9 @@ CORE = (
     "adapters",
     "evaluation.detection",
     "evaluation.scores",
+    "evaluation.main_intervals",
     "evaluation.metrics",
+    "evaluation.spans",
     "training",
     "study.comparing",
 )

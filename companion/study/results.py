@@ -300,12 +300,12 @@ class Study:
     def _items_interval(self, runs: list[Run]) -> Interval:
         """Return the interval over test items of the mean over runs.
 
-        Average precision is no mean over images: there the ends of the runs' own intervals are
-        averaged.
+        Average precision is no mean over images, nor the F1 of spans one over sentences: there
+        the ends of the runs' own intervals are averaged.
         """
         import torch
 
-        if self.items.task == "detection":
+        if self.items.task in ("detection", "spans"):
             return _mean_interval([run.interval for run in runs])
 
         errors = torch.tensor([run.errors for run in runs], dtype=torch.float64).mean(dim=0)

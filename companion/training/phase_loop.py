@@ -14,12 +14,13 @@ from companion import checks, layer_groups, objectives, runtime
 from companion.batches import Batch, BatchSource
 from companion.strategies import Phase
 from companion.training.features import compute_features
+from companion.training.order import epoch_batches, split_order
 from companion.training.recipe import learning_rate_factor
 
 if TYPE_CHECKING:
     from companion.training.loop import Run
 
-__all__ = ["PhaseLoop", "clip_gradients_", "split_order"]
+__all__ = ["PhaseLoop", "clip_gradients_"]
 
 EPOCHS_PER_PHASE = 1_000_000
 EVALUATIONS_PER_PHASE = 20
@@ -128,8 +129,14 @@ class PhaseLoop:
         epoch, slot = divmod(step, self.epoch_length)
         epoch += self.index * EPOCHS_PER_PHASE
         if epoch != self.epoch:
-            order = runtime.epoch_order(len(self.train), seed=self.run.seed, epoch=epoch)
-            self.epoch, self.batches = epoch, split_order(order, self.run.recipe.batch_size)
+            recipe = self.run.recipe
+            lengths = self.train.lengths if recipe.group_by_length else None
+            self.epoch, self.batches = (
+                epoch,
+                epoch_batches(
+                    len(self.train), recipe.batch_size, self.run.seed, epoch, lengths=lengths
+                ),
+            )
         return self.batches[slot], epoch
 
     def _seed_step(self) -> None:
@@ -225,25 +232,6 @@ class PhaseLoop:
     def _plain(self) -> nn.Module:
         """Return the module without its wrapper for several processes."""
         return self.run.model.head if self.is_cached else self.run.model
-
-
-def split_order(order: Tensor, batch_size: int) -> tuple[Tensor, ...]:
-    """Divide an epoch into batches; a last item alone joins the batch before it.
-
-    Batch norm cannot take its statistics from one item.
-
-    Args:
-        order: positions of the items, (items,).
-        batch_size: items a batch.
-
-    Example:
-        >>> [len(batch) for batch in split_order(torch.arange(9), 4)]
-        [4, 5]
-    """
-    batches = torch.split(order, batch_size)
-    if batch_size > 1 and len(batches) > 1 and len(batches[-1]) == 1:
-        return (*batches[:-2], torch.cat(batches[-2:]))
-    return batches
 
 
 def clip_gradients_(parameters: Sequence[Tensor], max_norm: float) -> float:

@@ -41,6 +41,8 @@ class Recipe:
             train; `None` weighs all alike.
         label_smoothing: part of the target that is spread over all classes, in [0, 1).
         precision: `"auto"`, `"no"`, `"bf16"` or `"fp16"`.
+        group_by_length: put items of about one length into a batch, where they differ: less
+            padding, fewer seconds. Which items meet in a batch is then less random.
         cache_features: compute the features of a frozen backbone once instead of every epoch.
 
     Reference: loshchilov2019decoupled, algorithm 2 (AdamW)
@@ -59,6 +61,7 @@ class Recipe:
     class_weights: str | None = None
     label_smoothing: float = 0.0
     precision: str = "auto"
+    group_by_length: bool = True
     cache_features: bool = True
 
     def __post_init__(self) -> None:

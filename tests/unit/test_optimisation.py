@@ -13,7 +13,7 @@ from companion import optimisation, runtime
 from companion.checks import CompanionError
 from companion.heads import Model, build_head
 from companion.training import Recipe, fit, learning_rate_factor
-from companion.training.phase_loop import split_order
+from companion.training.order import split_order
 
 
 def test_a_step_by_hand():

@@ -701,12 +701,12 @@ def test_a_live_study_with_all_labels_and_another_baseline(results):
     assert line["difference"] == "no claim, +.100"
 
 
-def test_budgets_of_detection_count_images(case):
+def test_budgets_name_what_they_count(case):
     recipe = training.Recipe(epochs=1, min_steps=1)
     found = study.compare(
         case.backbone, case.splits, strategies=["scratch"], seeds=[0], recipe=recipe
     )
-    is_boxes = found.items.task == "detection"
     text = report.study_table(found)._repr_html_()
-    assert ("labelled images" in text) is is_boxes
-    assert ("labels a class" in text) is not is_boxes
+    units = ["labels a class", "labelled images", "labelled sentences", "labelled recordings"]
+    unit = {"classification": 0, "detection": 1, "spans": 2, "ctc": 3}[found.items.task]
+    assert [name in text for name in units] == [position == unit for position in range(4)]

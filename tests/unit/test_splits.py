@@ -361,11 +361,14 @@ def test_splits_put_together_by_hand_cannot_be_redrawn():
         Splits(make(), None, TEST, CARD).redraw(seed=1)
 
 
-def test_a_budget_per_class_needs_classes():
+def test_a_budget_without_classes_counts_items():
     rows = [torch.tensor([1])] * 3
     pool = Split("pool", ["x"] * 3, rows, ["1", "2", "3"], ["-", "a"], task="ctc")
-    with pytest.raises(CompanionError, match="labels_per_class: got a number for the task 'ctc'"):
-        k_shot(pool, 1)
+    two, one = k_shot(pool, 2, seed=4), k_shot(pool, 1, seed=4)
+    assert len(two) == 2 and two.ids[0] == one.ids[0]
+    assert {*k_shot(pool, 1, seed=4, skip=2).ids, *two.ids} == set(pool.ids)
+    with pytest.raises(CompanionError, match="at least 4 for 4 labelled recordings"):
+        k_shot(pool, 4)
     rest, held = hold_out(pool)
     assert len(rest) == 2 and len(held) == 1
 

@@ -196,6 +196,7 @@ def _groups(groups: Sequence[Hashable] | None, num_images: int) -> tuple[NDArray
     if groups is None:
         return np.arange(num_images), "images"
     check_same_length("groups and images", groups, range(num_images))
+    groups = groups.tolist() if isinstance(groups, Tensor) else groups
     numbers = {name: number for number, name in enumerate(dict.fromkeys(groups))}
     if len(numbers) < MIN_GROUPS:
         checks.fail(
