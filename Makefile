@@ -20,9 +20,9 @@ help: ## list the targets
 
 .PHONY: venv venv-bench venv-yolo
 venv:
-	@$(PYTHON) tools/setup.py --extras book,test
+	@$(PYTHON) tools/setup.py --extras book,language,test
 venv-bench:
-	@$(PYTHON) tools/setup.py --extras book,test,bench
+	@$(PYTHON) tools/setup.py --extras book,language,test,bench
 # An environment of its own: ultralytics is under AGPL-3.0 and nothing else here uses it.
 venv-yolo:
 	@$(PYTHON) tools/setup.py --extras yolo --venv .venv-yolo

@@ -12,6 +12,7 @@ from companion import assets, checks, runtime
 from companion.adapters import merge_
 from companion.backbones import Backbone, load_backbone
 from companion.heads import Model, head_for
+from companion.registry import BACKBONES
 
 __all__ = ["load_model", "save_model"]
 
@@ -49,6 +50,8 @@ def save_model(model: Model, path: str | Path, *, notes: Mapping[str, str] | Non
         "task": model.head.task,
         "classes": json.dumps(model.classes),
         "image_size": str(getattr(model.backbone, "image_size", None) or ""),
+        "max_length": str(getattr(model.backbone, "max_length", None) or ""),
+        "pooling": model.backbone.pooling,
     }
     return runtime.atomic_write(path, save(weights, metadata=dict(notes or {}) | facts))
 
@@ -70,9 +73,7 @@ def load_model(path: str | Path, *, backbone: Backbone | None = None) -> Model:
     path = checks.existing_file("model", path)
     facts = _facts(path)
     if backbone is None:
-        backbone = load_backbone(
-            facts["backbone"], pretrained=False, image_size=_image_size(path, facts)
-        )
+        backbone = _load_plain(path, facts)
     if backbone.name != facts["backbone"]:
         checks.fail(
             "backbone",
@@ -90,11 +91,24 @@ def load_model(path: str | Path, *, backbone: Backbone | None = None) -> Model:
     return model.eval()
 
 
-def _image_size(path: Path, facts: Mapping[str, str]) -> int | None:
-    """Return the side in pixels that a saved backbone resizes images to; `None` for its own."""
-    written = facts.get("image_size", "")
+def _load_plain(path: Path, facts: Mapping[str, str]) -> Backbone:
+    """Return the architecture of a saved model, with the options that it was loaded with."""
+    name = facts["backbone"]
+    is_text = name in BACKBONES and BACKBONES.get(name).modality == "language"
+    return load_backbone(
+        name,
+        pretrained=False,
+        image_size=_size(path, facts, "image_size"),
+        max_length=_size(path, facts, "max_length"),
+        pooling=facts.get("pooling") if is_text else None,
+    )
+
+
+def _size(path: Path, facts: Mapping[str, str], name: str) -> int | None:
+    """Return a size that a file names, in pixels or tokens; `None` for the backbone's own."""
+    written = facts.get(name, "")
     if written and not written.isdecimal():
-        _refuse(path, f"the image size {written!r}")
+        _refuse(path, f"the {name.replace('_', ' ')} {written!r}")
     return int(written) if written else None
 
 

@@ -4,7 +4,7 @@ Called by every make target. Runs on the Python that make finds, before any pack
 standard library only, and no syntax that Python 2.7 does not read, so that a Python that is too old
 gets a sentence and not a syntax error.
 
-    python3 tools/setup.py --extras book,test
+    python3 tools/setup.py --extras book,language,test
     python3 tools/setup.py --extras yolo --venv .venv-yolo
 """
 
@@ -291,7 +291,7 @@ def set_up(root, extras, name=".venv"):
 def main(arguments=None):
     """Run from the command line; return the exit status."""
     parser = argparse.ArgumentParser(description="Make, repair or extend an environment.")
-    parser.add_argument("--extras", default="book,test", help="names from pyproject.toml")
+    parser.add_argument("--extras", default="book,language,test", help="names from pyproject.toml")
     parser.add_argument("--venv", default=".venv", help="name of the environment's folder")
     given = parser.parse_args(arguments)
     extras = [name for name in given.extras.split(",") if name]

@@ -88,6 +88,7 @@ class Backbone(nn.Module):
     Attributes:
         is_pretrained: whether the weights were given.
         image_size: side in pixels that `load_backbone` was asked to resize images to, or `None`.
+        max_length: tokens of the longest text that it was asked for, or `None`.
 
     Raises:
         CompanionError: groups that miss a parameter or hold one twice, weights that do not fit.
@@ -118,6 +119,7 @@ class Backbone(nn.Module):
         self.pooling = pooling
         self.is_pretrained = weights is not None
         self.image_size: int | None = None
+        self.max_length: int | None = None
         with runtime.fork_seed(seed, "backbone", card.name):
             self.encoder = build_encoder()
         if weights is not None:

@@ -46,7 +46,7 @@ def test_environment_yml_installs_the_package_and_lists_nothing_itself():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     *conda, pip = environment["dependencies"]
     assert [item.split("=")[0] for item in conda] == ["python", "pip"]
-    assert pip == {"pip": ["-c constraints.txt", "-e .[book,test]"]}
+    assert pip == {"pip": ["-c constraints.txt", "-e .[book,language,test]"]}
     assert extras_in(pip["pip"][1]) <= set(EXTRAS)
     assert environment["name"] == PYPROJECT["project"]["name"]
 
@@ -399,7 +399,7 @@ def test_the_readmes_plain_commands_are_those_of_the_makefile():
     install, *tools, lab, notebook = plain
     assert shlex.split(lab)[1:] == ["install", "-c", "constraints.txt", "jupyterlab"]
     assert (ROOT / notebook.split()[-1]).is_file()
-    assert shlex.split(install)[1:] == ["install", "-c", "constraints.txt", "-e", ".[book,test]"]
+    assert shlex.split(install)[1:] == ["install", "-c", "constraints.txt", "-e", ".[book,language,test]"]
     for target, command in zip(["book", "test"], tools, strict=True):
         assert command in make("-n", target).stdout
 
