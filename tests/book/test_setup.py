@@ -399,7 +399,8 @@ def test_the_readmes_plain_commands_are_those_of_the_makefile():
     install, *tools, lab, notebook = plain
     assert shlex.split(lab)[1:] == ["install", "-c", "constraints.txt", "jupyterlab"]
     assert (ROOT / notebook.split()[-1]).is_file()
-    assert shlex.split(install)[1:] == ["install", "-c", "constraints.txt", "-e", ".[book,language,test]"]
+    wanted = ["install", "-c", "constraints.txt", "-e", ".[book,language,test]"]
+    assert shlex.split(install)[1:] == wanted
     for target, command in zip(["book", "test"], tools, strict=True):
         assert command in make("-n", target).stdout
 
