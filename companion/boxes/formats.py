@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -134,7 +135,7 @@ def write_annotations(
         do="see what is wrong with them: `python -m companion boxes check`",
     )
     folder = Path(folder).expanduser()
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
         checks.fail(
             f"folder {folder}",
             got="something that is there already",

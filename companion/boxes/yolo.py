@@ -207,7 +207,7 @@ def _parts(root: Path, settings: Mapping[str, Any], findings: Findings) -> dict[
 
 def _place(root: Path, base: str, entry: str) -> Path | None:
     """Return the folder or the list that an entry names; `None` where it is not in the folder."""
-    upwards = entry
+    entry = upwards = entry.replace("\\", "/")
     while upwards.startswith("../"):  # written for a yaml file that lay a folder deeper
         upwards = upwards[3:]
     for start in (root / base, root):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import warnings
+import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -124,14 +125,21 @@ def _naming_the_option() -> Iterator[None]:
 
 @contextlib.contextmanager
 def naming_a_damaged_zip(path: Path) -> Iterator[None]:
-    """Say of a zip file that is damaged within that it is so.
+    """Say of a file that is no zip, or is damaged within, that it is so.
 
     Args:
         path: the file that is unpacked in the body of the `with` block.
 
     Raises:
-        CompanionError: its bytes cannot be decompressed.
+        CompanionError: it is no zip file, or its bytes cannot be decompressed.
     """
+    if path.is_file() and not zipfile.is_zipfile(path):
+        checks.fail(
+            f"file {path}",
+            got="no whole zip file",
+            expected="a folder of images with boxes, or a zip of it",
+            do="name the folder that the file lies in; get a zip that is cut off again",
+        )
     try:
         yield
     except zlib.error as error:

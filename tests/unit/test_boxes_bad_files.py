@@ -444,6 +444,14 @@ def test_an_image_in_val_and_in_test_says_nothing_of_train(tmp_path):
     assert kind == "image listed twice" and found.part_counts() == {"val": 1, "test": 1}
 
 
+def test_paths_with_backslashes_are_paths(tmp_path):
+    root = yolo(tmp_path / "in", yaml="names: [cat]\ntrain: ..\\images\ntest: t.txt\n")
+    draw_image(root / "more" / "b.png", (40, 30), 1)
+    (root / "more" / "b.txt").write_text("")
+    (root / "t.txt").write_text(".\\more\\b.png\n")
+    assert read_annotations(root).part_counts() == {"train": 1, "test": 1}
+
+
 def test_two_images_cannot_share_a_label_file(tmp_path):
     root = yolo(tmp_path / "in")
     draw_image(root / "images" / "a.tif", (40, 30), 5)
@@ -573,6 +581,23 @@ def test_a_zip_that_is_damaged_within_is_named(tmp_path, capsys, monkeypatch):
         assert main(words) == 1
         assert "in.zip: got a damaged file (Error -3" in capsys.readouterr().err
     assert finetune._kind(archive) is finetune.BOXES
+
+
+@pytest.mark.parametrize("command", [["boxes", "check"], ["finetune", "--device", "cpu"]])
+def test_a_file_out_of_the_folder_is_told_from_the_folder(tmp_path, capsys, monkeypatch, command):
+    root = coco(tmp_path / "in")
+    monkeypatch.chdir(tmp_path)
+    assert main([*command, str(root / "all.json")]) == 1
+    error = capsys.readouterr().err
+    assert (
+        "all.json: got no whole zip file; expected a folder" in error and "name the folder" in error
+    )
+
+
+def test_a_link_to_nothing_is_no_place_to_write(tmp_path):
+    (tmp_path / "out").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(CompanionError, match="out: got something that is there already"):
+        write_annotations(made(tmp_path / "made"), tmp_path / "out", format="voc")
 
 
 def test_a_name_that_the_terminal_cannot_show_is_printed_as_its_code(tmp_path, monkeypatch):
