@@ -169,15 +169,7 @@ def train_embedding_(
 
     Modifies: `net`, which is left in evaluation mode, and the parameters of `loss`.
     """
-    checks.instance("net", net, EmbeddingNet)
-    _check_task(split)
-    if not callable(loss):
-        checks.fail(
-            "loss",
-            got=f"{loss!r:.60}",
-            expected="a function of embeddings and labels",
-            do="pass one such as `objectives.triplet_loss`",
-        )
+    _check_parts(net, split, loss)
     is_frozen = _check_trained(net, trained, augment) == "projection"
     device = next(net.parameters()).device
     identities = torch.unique(torch.as_tensor(split.labels), return_inverse=True)[1]
@@ -203,9 +195,17 @@ def train_embedding_(
     return found
 
 
-def _check_task(split: Split) -> None:
-    """Refuse a split whose items have no identity each."""
+def _check_parts(net: EmbeddingNet, split: Split, loss: Loss) -> None:
+    """Refuse a split whose items have no identity each, and what is no net or no loss."""
+    checks.instance("net", net, EmbeddingNet)
     checks.instance("split", split, Split)
+    if not callable(loss):
+        checks.fail(
+            "loss",
+            got=f"{loss!r:.60}",
+            expected="a function of embeddings and labels",
+            do="pass one such as `objectives.triplet_loss`",
+        )
     if split.task != "classification":
         checks.fail(
             f"split {split.name!r}",
