@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from companion import checks, runtime
 from companion.backbones import Backbone
 from companion.batches import Augmentation, BatchSource
+from companion.objectives.metric import identity_labels
 from companion.optimisation import minimise_
 from companion.splits import Split
 
@@ -38,12 +39,19 @@ class EmbeddingNet(nn.Module):
         seed: seed of the projection's random weights.
 
     Raises:
-        CompanionError: an embedding_dim that is not positive.
+        CompanionError: a backbone that finds boxes, or an embedding_dim that is not positive.
     """
 
     def __init__(self, backbone: Backbone, embedding_dim: int | None = None, *, seed: int = 0):
         super().__init__()
         checks.instance("backbone", backbone, Backbone)
+        if backbone.detector is not None:
+            checks.fail(
+                "backbone",
+                got=f"{backbone.name!r}, which makes feature maps to find boxes in",
+                expected="a backbone that makes one feature vector of an item",
+                do='load another, such as "glyphnet"',
+            )
         self.backbone = backbone
         self.embedding_dim = backbone.feature_dim
         self.projection: nn.Module = nn.Identity()
@@ -53,7 +61,22 @@ class EmbeddingNet(nn.Module):
                 self.projection = nn.Linear(backbone.feature_dim, self.embedding_dim, bias=False)
 
     def project(self, features: Tensor) -> Tensor:
-        """Return embeddings of features, (batch, embedding_dim), each of length 1."""
+        """Return embeddings of features, (batch, embedding_dim), each of length 1.
+
+        Args:
+            features: (batch, feature_dim).
+
+        Raises:
+            CompanionError: more than one feature vector an item.
+        """
+        checks.instance("features", features, Tensor)
+        if features.dim() != 2:
+            checks.fail(
+                "features",
+                got=f"shape {tuple(features.shape)}",
+                expected="(batch, feature_dim), one vector an item",
+                do="average over the positions first, or take a backbone that does",
+            )
         return F.normalize(self.projection(features), dim=1)
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -70,7 +93,7 @@ def balanced_rows(
     function of the seed and the step alone.
 
     Args:
-        labels: identities of the items to draw from, (items,), int64.
+        labels: identities of the items to draw from, at least 0, (items,), int64.
         num_identities: how many identities a batch holds (P).
         items_each: how many items of each (K), at least 2. An identity that has fewer takes no
             part.
@@ -81,14 +104,15 @@ def balanced_rows(
         Positions without repetition, (num_identities * items_each,), int64, identity by identity.
 
     Raises:
-        CompanionError: numbers that are too small, or fewer identities with enough items.
+        CompanionError: labels that are no identities, numbers that are too small, or fewer
+            identities with enough items.
 
     Reference: hermans2017defense, sec. 2
     """
     checks.positive_int("num_identities", num_identities)
     if checks.positive_int("items_each", items_each) < 2:
         checks.fail("items_each", got=1, expected="at least 2, a pair", do="pass 4")
-    counts = torch.bincount(labels)
+    counts = torch.bincount(identity_labels("labels", labels))
     enough = (counts >= items_each).nonzero().flatten()
     if len(enough) < num_identities:
         checks.fail(
@@ -139,11 +163,13 @@ def train_embedding_(
         The loss before each step.
 
     Raises:
-        CompanionError: an unknown `trained`, a net without a projection to train, augmentation of
-            frozen features, or what `balanced_rows` and `minimise_` refuse.
+        CompanionError: a split of another task, a loss that is no function, an unknown `trained`,
+            a net without a projection to train, augmentation of frozen features, or what
+            `balanced_rows` and `minimise_` refuse.
 
     Modifies: `net`, which is left in evaluation mode, and the parameters of `loss`.
     """
+    _check_parts(net, split, loss)
     is_frozen = _check_trained(net, trained, augment) == "projection"
     device = next(net.parameters()).device
     identities = torch.unique(torch.as_tensor(split.labels), return_inverse=True)[1]
@@ -167,6 +193,26 @@ def train_embedding_(
     found = minimise_(step_loss, parameters, num_steps=num_steps, learning_rate=learning_rate)
     net.eval()
     return found
+
+
+def _check_parts(net: EmbeddingNet, split: Split, loss: Loss) -> None:
+    """Refuse a split whose items have no identity each, and what is no net or no loss."""
+    checks.instance("net", net, EmbeddingNet)
+    checks.instance("split", split, Split)
+    if not callable(loss):
+        checks.fail(
+            "loss",
+            got=f"{loss!r:.60}",
+            expected="a function of embeddings and labels",
+            do="pass one such as `objectives.triplet_loss`",
+        )
+    if split.task != "classification":
+        checks.fail(
+            f"split {split.name!r}",
+            got=f"the task {split.task!r}",
+            expected="'classification', one identity an item",
+            do="pass a split whose labels are identities",
+        )
 
 
 def _check_trained(net: EmbeddingNet, trained: str, augment: Augmentation | None) -> str:
@@ -194,8 +240,12 @@ def embed(net: EmbeddingNet, split: Split) -> Tensor:
     Returns:
         (items, embedding_dim), float32, each of length 1.
 
+    Raises:
+        CompanionError: no such network, or a split that its backbone does not take.
+
     Modifies: puts `net` into evaluation mode.
     """
+    checks.instance("net", net, EmbeddingNet)
     return net.project(_features(net, net.backbone.prepare(split))).cpu()
 
 

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from companion import checks
 from companion.boxes.records import AnnotatedImage, Box, Problem
+from companion.boxes.texts import readable, reason
 
 __all__ = [
     "EDGE_SLACK",
@@ -77,13 +79,13 @@ class Findings:
         Args:
             path: the file it stands in.
             kind: one of `KINDS`.
-            detail: what was found.
+            detail: what was found; what is no letter is written as its code.
 
         Modifies: `problems`.
         """
         inside = path.is_relative_to(self.root)
         name = path.relative_to(self.root).as_posix() if inside else str(path)
-        self.problems.append(Problem(name, kind, detail))
+        self.problems.append(Problem(readable(name), kind, readable(detail)))
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ class RawImage:
         name: what the image may be called.
         boxes: as they stand there.
         part: train, val, test or empty.
-        size: width and height that the annotation gives; `None` where it gives none.
+        size: width and height as they stand there; `None` where it gives none.
         in_fractions: whether corners are fractions of the image and not pixels.
     """
 
@@ -124,7 +126,7 @@ class RawImage:
     name: str
     boxes: Sequence[RawBox]
     part: str = ""
-    size: tuple[int, int] | None = None
+    size: tuple[object, object] | None = None
     in_fractions: bool = False
 
 
@@ -141,11 +143,22 @@ def visible(folder: Path) -> list[Path]:
 
     Args:
         folder: where to look.
+
+    Raises:
+        CompanionError: the folder cannot be read.
     """
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         return []
-    with os.scandir(folder) as entries:
-        names = sorted(entry.name for entry in entries)
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries)
+    except OSError as error:
+        checks.fail(
+            f"folder {folder}",
+            got=reason(error),
+            expected="a folder that can be read",
+            do="change its permissions or copy it to a place of your own",
+        )
     return [folder / name for name in names if not name.startswith(".")]
 
 
@@ -178,16 +191,21 @@ def checked_image(
     try:
         size = _image_size(raw.path, whole=whole)
     except _image_errors() as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        findings.add(raw.path, BROKEN_IMAGE, reason)
+        findings.add(raw.path, BROKEN_IMAGE, reason(error))
         return None
-    if raw.size is not None and raw.size != size:
-        said, found = (f"{width} x {height}" for width, height in (raw.size, size))
+    if raw.size is not None and not _is_size(raw.size, size):
+        said, found = (f"{width!s:.20} x {height!s:.20}" for width, height in (raw.size, size))
         findings.add(raw.file, OTHER_SIZE, f"{said} for {raw.path.name}, which is {found}")
         return None
     boxes = [_checked_box(box, raw, size, findings, classes) for box in raw.boxes]
     kept = tuple(box for box in boxes if box is not None)
     return AnnotatedImage(raw.name, raw.path, *size, kept, raw.part)
+
+
+def _is_size(said: tuple[object, object], size: tuple[int, int]) -> bool:
+    """Return whether what a file says of an image's size is so; decimals are cut off."""
+    numbers = [as_number(value) for value in said]
+    return all(map(math.isfinite, numbers)) and tuple(map(int, numbers)) == size
 
 
 def _checked_box(

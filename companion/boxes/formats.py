@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,6 +12,7 @@ from companion import checks, runtime
 from companion.boxes import checking, coco, voc, yolo
 from companion.boxes.checking import Findings, RawImage, checked_image
 from companion.boxes.records import PARTS, AnnotatedImage, Annotations, said
+from companion.boxes.texts import is_label
 from companion.boxes.writing import named_as_files, put_by
 
 __all__ = ["FORMATS", "convert", "read_annotations", "recognise", "write_annotations"]
@@ -64,8 +66,9 @@ def read_annotations(
         The images, sorted by name, with boxes in pixels.
 
     Raises:
-        CompanionError: no such folder, no annotations in it, or in more than one format; with
-            `"fail"` any problem.
+        CompanionError: no such folder, no annotations in it, or in more than one format; a list of
+            parts or of classes that cannot be read; nothing left in train, because all of it is in
+            other parts too; with `"fail"` any problem.
 
     Warns:
         UserWarning: with `"report"`, when there are problems.
@@ -82,6 +85,7 @@ def read_annotations(
     read = [checked_image(item, findings, known, whole=whole_images) for item in raw]
     images = tuple(sorted((i for i in read if i is not None), key=lambda image: image.name))
     _tell(root, findings, fails=on_problem == "fail")
+    _check_train(root, images, findings)
     labels = sorted({box.label for image in images for box in image.boxes})
     return Annotations(
         _without_lone_part(images),
@@ -102,7 +106,8 @@ def write_annotations(
     """Write images and boxes to a new folder, which is there whole or not at all.
 
     What a format cannot say is lost, and a warning says how much: VOC and YOLO have no crowds, YOLO
-    does not mark what is difficult. Corners are written to a millionth of a pixel.
+    does not mark what is difficult. Corners are written to a millionth of a pixel. A folder without
+    images is not written: YOLO and VOC could not be told from an empty folder when read again.
 
     Args:
         annotations: what to write.
@@ -115,16 +120,22 @@ def write_annotations(
         The folder.
 
     Raises:
-        CompanionError: the folder holds something or cannot be written, two images would have the
-            same name, or a box has a label that is no class.
+        CompanionError: there are no images, the folder holds something or cannot be written, two
+            images would have the same name, a class has no name that can be written, or a box has
+            a label that is no class.
 
     Warns:
         UserWarning: boxes or marks that the format cannot hold.
     """
     checks.one_of("format", format, FORMATS)
     put = put_by(images)
+    checks.non_empty(
+        "images to write",
+        annotations.images,
+        do="see what is wrong with them: `python -m companion boxes check`",
+    )
     folder = Path(folder).expanduser()
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
         checks.fail(
             f"folder {folder}",
             got="something that is there already",
@@ -199,6 +210,8 @@ def _chosen(folder: Path, format: str | None) -> tuple[Path, str]:
     """
     if format is not None:
         checks.one_of("format", format, FORMATS)
+        if _IS_HERE[format](folder):
+            return folder, format
     root, found = _recognised(folder)
     if format is None and len(found) == 1:
         return root, found[0]
@@ -263,8 +276,38 @@ def _tell(root: Path, findings: Findings, *, fails: bool) -> None:
     )
 
 
+def _check_train(root: Path, images: Sequence[AnnotatedImage], findings: Findings) -> None:
+    """Refuse a folder whose images are all in a part that judges, because they were listed twice.
+
+    Raises:
+        CompanionError: nothing is left in train.
+    """
+    twice = [
+        problem
+        for problem in findings.problems
+        if problem.kind == checking.LISTED_TWICE and "train" in f"{problem.file} {problem.detail}"
+    ]
+    parts = {image.part for image in images}
+    if twice and "train" not in parts and parts != {""}:
+        checks.fail(
+            f"parts of {root}",
+            got=f"none for train alone: images in two parts: {len(twice)}, such as "
+            f"{twice[0].file} ({twice[0].detail})",
+            expected="each image in one part, as what was trained on judges nothing",
+            do="name other images for val, or leave val out: it is then drawn from train",
+        )
+
+
 def _check_labels(annotations: Annotations) -> None:
-    """Refuse boxes whose label is no class."""
+    """Refuse classes that cannot be written in every format, and boxes whose label is no class."""
+    for name in annotations.classes:
+        if not is_label(name):
+            checks.fail(
+                "name of a class",
+                got=repr(name),
+                expected="letters, without control characters and without blanks around them",
+                do="give it another name",
+            )
     labels = {box.label for image in annotations.images for box in image.boxes}
     for label in sorted(labels):
         checks.one_of("label of a box", label, annotations.classes)

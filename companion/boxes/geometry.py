@@ -177,11 +177,11 @@ def box_iou(first: Tensor, second: Tensor, *, generalised: bool = False) -> Tens
         (first_boxes, second_boxes), in [0, 1]; generalised in [-1, 1].
 
     Raises:
-        CompanionError: not four numbers a box.
+        CompanionError: no list of boxes, or not four numbers a box.
 
     Reference: everingham2010pascal; rezatofighi2019generalized, algorithm 1
     """
-    rows, columns = _checked(first)[:, None], _checked(second)[None]
+    rows, columns = _listed("first", first)[:, None], _listed("second", second)[None]
     shared = _between(torch.maximum, torch.minimum, rows, columns)
     union = box_area(rows) + box_area(columns) - shared
     iou = _ratio(shared, union)
@@ -214,13 +214,17 @@ def nms(
         (kept,), positions in `boxes`, int64, best first.
 
     Raises:
-        CompanionError: not four numbers a box, not one score (or class) a box, a threshold
-            outside [0, 1].
+        CompanionError: not four numbers a box, not one score (or class) a box, a box or a score
+            that is NaN, a threshold outside [0, 1].
 
     Reference: felzenszwalb2010object
     """
     checks.fraction("iou_threshold", iou_threshold)
-    scores = _one_a_box("scores", scores, _checked(boxes))
+    boxes = _listed("boxes", boxes)
+    scores = _one_a_box("scores", scores, boxes)
+    for what, values in (("boxes", boxes), ("scores", scores)):
+        if bool(values.isnan().any()):
+            checks.fail(what, got="a NaN", expected="numbers", do="look at the model's losses")
     labels = torch.zeros_like(scores) if classes is None else _one_a_box("classes", classes, boxes)
     order = torch.argsort(scores, descending=True, stable=True)
     kept = []
@@ -248,6 +252,22 @@ def _checked(boxes: Any) -> Tensor:
             do="leave out class ids and scores, as in labels[:, 1:5]; no box is torch.zeros(0, 4)",
         )
     return boxes if boxes.is_floating_point() else boxes.float()
+
+
+def _listed(what: str, boxes: Any) -> Tensor:
+    """Return boxes that are a list, (boxes, 4).
+
+    Raises:
+        CompanionError: they are not, such as a single box (4,) or those of several images.
+    """
+    if _checked(boxes).dim() != 2:
+        checks.fail(
+            what,
+            got=f"shape {tuple(boxes.shape)}",
+            expected="(boxes, 4), the boxes of one image",
+            do="write a single box as box[None]",
+        )
+    return _checked(boxes)
 
 
 def _halves(boxes: Tensor) -> tuple[Tensor, Tensor]:
@@ -278,9 +298,10 @@ def _one_a_box(what: str, values: Tensor, boxes: Tensor) -> Tensor:
     """Return values of which there is one a box.
 
     Raises:
-        CompanionError: there are more or fewer.
+        CompanionError: they are no tensor, or there are more or fewer.
     """
-    if boxes.dim() != 2 or values.shape != boxes.shape[:1]:
+    checks.instance(what, values, Tensor)
+    if values.shape != boxes.shape[:1]:
         checks.fail(
             what,
             got=f"shape {tuple(values.shape)} for boxes {tuple(boxes.shape)}",

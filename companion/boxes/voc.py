@@ -4,7 +4,8 @@ Layouts that are read: `Annotations/` (or `annotations/`) beside `JPEGImages/` (
 lists of names in `ImageSets/Main/` where there are any; or images and xml files side by side, in
 the folder itself or in `train/`, `val/` (`valid/`) and `test/`. An xml file belongs to the image of
 its own name, else to the one that its `filename` names; its `path`, which points into somebody's
-disk, is never followed. A file with a DOCTYPE is refused: entities have no business here.
+disk, is never followed. It is read in the encoding that it declares, UTF-8 where it declares none;
+one with a DOCTYPE is refused: entities have no business here.
 
 **Pixels.** The original counts pixels from 1 and includes the last: a box round the first pixel has
 xmin = xmax = 1. The tools that people draw boxes with write edges instead: there that box is
@@ -17,7 +18,9 @@ Reference: everingham2010pascal
 
 from __future__ import annotations
 
-import math
+import codecs
+import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -27,6 +30,7 @@ from xml.sax.saxutils import escape
 from companion.boxes import checking
 from companion.boxes.checking import Findings, RawBox, RawImage, as_number, image_files, visible
 from companion.boxes.records import PARTS, AnnotatedImage, Annotations
+from companion.boxes.texts import as_listed, is_label, read_listed, reason
 from companion.boxes.writing import Put, as_text, write_text
 
 __all__ = ["is_here", "read", "write"]
@@ -77,12 +81,14 @@ def read(root: Path, findings: Findings, *, inclusive: bool = False) -> Iterator
         seen |= files.keys() | by_stem.keys()
     for stem in part_of:
         if stem not in seen:
-            findings.add(root / LISTS, checking.MISSING_ANNOTATION, f"{stem}, which a list names")
+            what = f"{as_listed(stem)}, which a list names"
+            findings.add(root / LISTS, checking.MISSING_ANNOTATION, what)
 
 
 def _xml_files(folder: Path) -> list[Path]:
     """Return the xml files of a folder, sorted."""
-    return [path for path in visible(folder) if path.suffix.lower() == ".xml"]
+    files = [path for path in visible(folder) if path.suffix.lower() == ".xml"]
+    return [path for path in files if not path.is_dir()]
 
 
 def _places(root: Path) -> list[tuple[Path, str]]:
@@ -108,13 +114,15 @@ def _listed_parts(root: Path, findings: Findings) -> dict[str, str]:
 
     `trainval` counts as train for what no other list has. An image in two parts is a problem, and
     belongs to the one that judges.
+
+    Raises:
+        CompanionError: a list cannot be read, or is no text.
     """
     part_of: dict[str, str] = {}
     reported: set[str] = set()
     for name, part in (("test", "test"), ("val", "val"), ("train", "train"), ("trainval", "")):
         path = root / LISTS / f"{name}.txt"
-        lines = path.read_text(encoding="utf-8-sig").splitlines() if path.is_file() else []
-        for stem in filter(None, map(str.strip, lines)):
+        for stem in read_listed(path) if os.path.lexists(path) else []:
             before = part_of.setdefault(stem, part or "train")
             is_same = before == part or (not part and before != "test")
             if not is_same and stem not in reported:
@@ -123,7 +131,7 @@ def _listed_parts(root: Path, findings: Findings) -> dict[str, str]:
     return part_of
 
 
-_Found = tuple[list[RawBox], Path, tuple[int, int] | None]
+_Found = tuple[list[RawBox], Path, tuple[object, object] | None]
 
 
 def _read_file(
@@ -133,7 +141,7 @@ def _read_file(
     try:
         root = _parse(file)
     except (ElementTree.ParseError, ValueError, LookupError, OSError) as error:
-        findings.add(file, checking.BROKEN_ANNOTATION, str(error))
+        findings.add(file, checking.BROKEN_ANNOTATION, reason(error))
         return None
     filename = (root.findtext("filename") or "").strip().replace("\\", "/").rpartition("/")[2]
     path = images.get(file.stem) or images.get(Path(filename).stem if filename else "")
@@ -152,30 +160,47 @@ class _NoDoctype(ElementTree.TreeBuilder):
         raise ValueError("a DOCTYPE, which is not read")
 
 
+_ENCODING = re.compile(rb"""<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z][\w.-]*)""")
+
+
+def _decoded(data: bytes) -> str:
+    """Return the text of an xml file, in the encoding that it declares.
+
+    Raises:
+        ValueError: it is in another one.
+        LookupError: nobody knows that one.
+    """
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16")
+    declared = _ENCODING.match(data.removeprefix(codecs.BOM_UTF8))
+    return data.removeprefix(codecs.BOM_UTF8).decode(declared[1].decode() if declared else "utf-8")
+
+
 def _parse(file: Path) -> ElementTree.Element:
     """Return the root of an xml file.
 
     Raises:
-        ValueError: it has a DOCTYPE, or is no VOC annotation.
+        ValueError: it has a DOCTYPE, is not in the encoding it declares, or is no VOC annotation.
+        LookupError: it declares an encoding that nobody knows.
         ElementTree.ParseError: it is no xml.
     """
-    data = file.read_bytes()
-    if b"<!DOCTYPE" in data or b"\0" in data:
-        raise ValueError("a DOCTYPE or an encoding of two bytes a letter, neither of which is read")
+    text = _decoded(file.read_bytes())
+    if "<!DOCTYPE" in text or "\0" in text:
+        raise ValueError("a DOCTYPE, or a byte 0 in an encoding without any; neither is read")
     parser = ElementTree.XMLParser(target=_NoDoctype())
-    parser.feed(data)
+    parser.feed(text)
     root: ElementTree.Element = parser.close()
     if root.tag != "annotation":
         raise ValueError(f"<{root.tag}> where <annotation> is expected")
     return root
 
 
-def _size(root: ElementTree.Element) -> tuple[int, int] | None:
-    """Return the size that an xml file gives; `None` where it gives none."""
+def _size(root: ElementTree.Element) -> tuple[object, object] | None:
+    """Return the size as an xml file has it; `None` where it gives none."""
     if root.find("size") is None:
         return None
-    width, height = (as_number(root.findtext(f"size/{side}")) for side in ("width", "height"))
-    return (-1, -1) if math.isnan(width + height) else (int(width), int(height))
+    width, height = (root.findtext(f"size/{side}", "").strip() for side in ("width", "height"))
+    return width or "nothing", height or "nothing"
 
 
 def _raw_box(item: ElementTree.Element, *, inclusive: bool) -> RawBox:
@@ -186,7 +211,8 @@ def _raw_box(item: ElementTree.Element, *, inclusive: bool) -> RawBox:
     first = 1 if inclusive else 0
     is_difficult = (item.findtext("difficult") or "0").strip() == "1"
     corners = (x_min - first, y_min - first, x_max, y_max)
-    return RawBox(label or None, corners, f"{label or 'no name'} {','.join(texts)}", is_difficult)
+    text = f"{label or 'no name'} {','.join(texts)}"
+    return RawBox(label if is_label(label) else None, corners, text, is_difficult)
 
 
 def write(annotations: Annotations, folder: Path, put: Put, *, inclusive: bool = False) -> None:

@@ -101,4 +101,4 @@ def named_as_files(images: Sequence[AnnotatedImage]) -> tuple[AnnotatedImage, ..
 
 def _as_file_name(name: str) -> str:
     """Return a name that every file system takes."""
-    return re.sub(r'[\\/:*?"<>|\x00-\x1f]', "_", name).rstrip(". ") or "_"
+    return re.sub(r'[\\/:*?"<>|\x00-\x1f\x7f-\x9f\ud800-\udfff]', "_", name).rstrip(". ") or "_"

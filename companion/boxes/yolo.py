@@ -17,9 +17,12 @@ Reference: redmon2016you
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from companion import checks
 from companion.boxes import checking
@@ -32,7 +35,20 @@ from companion.boxes.checking import (
     image_files,
     visible,
 )
+from companion.boxes.geometry import (
+    centres_to_corners,
+    corners_to_centres,
+    pixels_to_fractions,
+)
 from companion.boxes.records import PARTS, AnnotatedImage, Annotations
+from companion.boxes.texts import (
+    as_listed,
+    is_label,
+    read_listed,
+    read_text,
+    reason,
+    refuse_file,
+)
 from companion.boxes.writing import Put, as_text, write_text
 
 __all__ = ["FRACTION_DECIMALS", "is_here", "read", "write"]
@@ -42,6 +58,7 @@ FRACTION_DECIMALS = 10
 
 NAMES_ALONE = "classes.txt"
 IMAGES, LABELS = "images", "labels"
+SOURCE = "read from"
 NO_LABELS = {NAMES_ALONE, *(f"{part}.txt" for part in PARTS)}
 
 
@@ -65,16 +82,22 @@ def read(root: Path, findings: Findings) -> tuple[list[RawImage], tuple[str, ...
         findings: where problems are written down.
 
     Raises:
-        CompanionError: its `data.yaml` cannot be read, or names no classes.
+        CompanionError: its `data.yaml` cannot be read, names no classes, or names parts otherwise
+            than by texts; a list of classes or of images is no text.
 
     Modifies: `findings`.
     """
     settings = _settings(root) or {}
-    names = _names(settings.get("names"))
+    names = _names(settings.get("names"), settings.get(SOURCE))
     images: list[RawImage] = []
     part_of = _parts(root, settings, findings)
+    image_of: dict[Path, Path] = {}
     for path, part in part_of.items():
         file = _label_file(path, root)
+        if image_of.setdefault(file, path) != path:
+            what = f"{image_of[file].name} has its name"
+            findings.add(path, checking.MISSING_ANNOTATION, what)
+            continue
         if not file.is_file():
             missing = file.relative_to(root).as_posix()
             findings.add(path, checking.MISSING_ANNOTATION, f"no {missing}")
@@ -82,12 +105,10 @@ def read(root: Path, findings: Findings) -> tuple[list[RawImage], tuple[str, ...
         boxes = _boxes(file, names, findings)
         if boxes is not None:
             images.append(RawImage(file, path, path.stem, boxes, part, in_fractions=True))
-    expected = {_label_file(path, root) for path in part_of}
-    for folder in sorted({file.parent for file in expected}):
+    for folder in sorted({file.parent for file in image_of}) or [root / LABELS]:
         for file in visible(folder):
-            if file.suffix.lower() == ".txt" and file not in expected | {
-                folder / n for n in NO_LABELS
-            }:
+            is_text = file.suffix.lower() == ".txt" and file.name not in NO_LABELS
+            if is_text and file not in image_of:
                 findings.add(file, checking.MISSING_IMAGE, f"no image {file.stem}")
     return images, tuple(names.values())
 
@@ -97,50 +118,79 @@ def _settings(root: Path) -> dict[str, Any] | None:
     import yaml
 
     files = [path for path in visible(root) if path.suffix.lower() in (".yaml", ".yml")]
+    broken: dict[Path, Exception] = {}
     for path in sorted(files, key=lambda path: path.stem != "data"):
         try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            if path.stem != "data":
-                continue
-            why = " ".join(str(error).split())
-            checks.fail(f"file {path}", got=why, expected="yaml", do="put it right")
+            content = yaml.safe_load(path.read_bytes().decode().removeprefix("\ufeff"))
+        except (yaml.YAMLError, ValueError, OSError, RecursionError) as error:
+            if path.stem == "data":
+                refuse_file(path, error, expected="yaml in UTF-8", do="put it right")
+            if not isinstance(error, OSError):
+                broken[path] = error
+            continue
         if isinstance(content, dict) and "names" in content:
-            return content
+            return {**content, SOURCE: "the yaml file"}
+        if path.stem == "data":
+            broken[path] = ValueError("no names")
     names = root / NAMES_ALONE
     if names.is_file() and ((root / LABELS).is_dir() or image_files(root)):
-        return {"names": list(filter(None, names.read_text(encoding="utf-8-sig").splitlines()))}
+        lines = map(str.strip, read_text(names).splitlines())
+        return {"names": list(filter(None, lines)), SOURCE: NAMES_ALONE}
+    for path, why in broken.items() if (root / LABELS).is_dir() else ():
+        refuse_file(path, why, expected="yaml with the names of the classes", do="put it right")
     return None
 
 
-def _names(names: Any) -> dict[int, str]:
+def _names(names: Any, source: Any) -> dict[int, str]:
     """Return the class names by number, from a list or from a table of numbers.
 
     Raises:
-        CompanionError: it is neither, or names nothing.
+        CompanionError: it is neither, names nothing, or gives a number or a name twice.
     """
-    try:
-        rows = names.items() if isinstance(names, Mapping) else enumerate(names)
-        found = {int(number): str(name) for number, name in rows}
-    except (TypeError, ValueError):
-        found = {}
-    if not found or isinstance(names, str):
+    is_table = isinstance(names, Mapping)
+    rows = list(names.items() if is_table else enumerate(names if isinstance(names, list) else []))
+    found = {int(key): str(name).strip() for key, name in rows if str(key).isdecimal()}
+    twice = [name for name, number in Counter(found.values()).items() if number > 1]
+    # yaml takes a bare `no` or `off` for a truth value, and a bare 1.50 for the number 1.5.
+    wrong = [n for _, n in rows if type(n) not in (str, int) or not is_label(str(n).strip())]
+    if not found or wrong or twice or len(found) < len(rows):
+        said = f", where {(wrong + twice)[0]!r:.40} stands" if wrong or twice else ""
         checks.fail(
-            "names in the yaml file",
-            got=f"{names!r:.60}",
-            expected="a list of class names, or a table such as {0: cat, 1: dog}",
-            do="name the classes in the order of their numbers",
+            f"names in {source}",
+            got=f"{names!r:.60}{said}{' twice' if said and not wrong else ''}",
+            expected="a list of class names, or a table such as {0: cat, 1: dog}, each name once",
+            do="name the classes in the order of their numbers, in quotes where yaml has another "
+            "meaning for them ('no')",
         )
     return dict(sorted(found.items()))
+
+
+def _listed(settings: Mapping[str, Any], key: str) -> list[str]:
+    """Return the paths that an entry of the yaml file names; none where it is empty.
+
+    Raises:
+        CompanionError: it is no text and no list of texts.
+    """
+    entry = settings.get(key)
+    texts = entry if isinstance(entry, list) else [] if entry in (None, "") else [entry]
+    is_odd = key == "path" and len(texts) > 1
+    if is_odd or not all(isinstance(text, str) and text.strip() for text in texts):
+        checks.fail(
+            f"{key} in the yaml file",
+            got=f"{entry!r:.60}",
+            expected="a folder, a text file of paths, or a list of these",
+            do="write the name of the folder, in quotes where it is a number",
+        )
+    return texts
 
 
 def _parts(root: Path, settings: Mapping[str, Any], findings: Findings) -> dict[Path, str]:
     """Return each image of a folder with the part it lies in; empty for those in no part."""
     part_of: dict[Path, str] = {}
+    base = "".join(_listed(settings, "path"))
     for part in PARTS:
-        entries = settings.get(part) or []
-        for entry in [entries] if isinstance(entries, str) else entries:
-            place = _place(root, str(settings.get("path") or ""), str(entry))
+        for entry in _listed(settings, part):
+            place = _place(root, base, entry)
             if place is None:
                 what = f"{part}: {entry}, which is not in the folder"
                 findings.add(root, checking.MISSING_IMAGE, what)
@@ -157,35 +207,40 @@ def _parts(root: Path, settings: Mapping[str, Any], findings: Findings) -> dict[
 
 def _place(root: Path, base: str, entry: str) -> Path | None:
     """Return the folder or the list that an entry names; `None` where it is not in the folder."""
-    upwards = entry
+    entry = upwards = entry.replace("\\", "/")
     while upwards.startswith("../"):  # written for a yaml file that lay a folder deeper
         upwards = upwards[3:]
     for start in (root / base, root):
         for name in (entry, upwards):
             path = Path(os.path.normpath(start / name))
-            if path.exists() and path.is_relative_to(root):
+            if os.path.exists(path) and path.is_relative_to(root):
                 return path
     return None
 
 
 def _images_at(place: Path, root: Path, findings: Findings) -> Iterator[Path]:
-    """Yield the images in a folder, or those that a text file lists."""
+    """Yield the images in a folder, or those that a text file lists.
+
+    Raises:
+        CompanionError: the list is no text.
+    """
     if place.is_dir():
         yield from _images_below(place)
         return
-    for line in filter(None, map(str.strip, place.read_text(encoding="utf-8-sig").splitlines())):
+    for line in read_listed(place):
         path = _place(root, str(place.parent.relative_to(root)), line)
         if path is None or not path.is_file():
-            findings.add(place, checking.MISSING_IMAGE, f"no {line}")
+            findings.add(place, checking.MISSING_IMAGE, f"no {as_listed(line)}")
         else:
             yield path
 
 
 def _images_below(folder: Path) -> Iterator[Path]:
-    """Yield the image files in a folder and in its subfolders, sorted."""
+    """Yield the image files in a folder and in its subfolders, sorted; no link leads back up."""
     for path in visible(folder):
-        if path.is_dir():
-            yield from _images_below(path)
+        if os.path.isdir(path):
+            if not folder.resolve().is_relative_to(path.resolve()):
+                yield from _images_below(path)
         elif path.suffix.lower() in IMAGE_SUFFIXES:
             yield path
 
@@ -203,27 +258,28 @@ def _label_file(path: Path, root: Path) -> Path:
 def _boxes(file: Path, names: Mapping[int, str], findings: Findings) -> list[RawBox] | None:
     """Return the boxes of a label file; `None` where it cannot be read."""
     try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        lines = file.read_bytes().decode().removeprefix("\ufeff").splitlines()
     except (UnicodeDecodeError, OSError) as error:
-        findings.add(file, checking.BROKEN_ANNOTATION, str(error))
+        findings.add(file, checking.BROKEN_ANNOTATION, reason(error))
         return None
-    boxes = []
+    rows, texts = list[list[str]](), list[str]()
     for number, line in enumerate(lines, start=1):
         values = line.split()
         if len(values) == 5:
-            boxes.append(_raw_box(values, names, f"line {number}, {line.strip()},"))
+            rows.append(values)
+            texts.append(f"line {number}, {line.strip():.200},")
         elif values:
             what = f"line {number} has {len(values)} values where 5 are expected"
             findings.add(file, checking.BROKEN_ANNOTATION, what)
-    return boxes
+    numbers = [list(map(as_number, values[1:])) for values in rows]
+    corners = centres_to_corners(torch.tensor(numbers, dtype=torch.float64).reshape(-1, 4)).tolist()
+    labels = [names.get(_number(values[0])) for values in rows]
+    return [RawBox(*row) for row in zip(labels, map(tuple, corners), texts, strict=True)]
 
 
-def _raw_box(values: list[str], names: Mapping[int, str], text: str) -> RawBox:
-    """Return a line of a label file as a box, its corners in fractions."""
-    label = names.get(int(values[0])) if values[0].isdecimal() else None
-    x, y, width, height = map(as_number, values[1:])
-    corners = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
-    return RawBox(label, corners, text)
+def _number(text: str) -> int:
+    """Return the number of a class; -1 for what is none."""
+    return int(text) if text.isdecimal() and len(text) <= 9 else -1
 
 
 def write(annotations: Annotations, folder: Path, put: Put) -> None:
@@ -251,14 +307,10 @@ def write(annotations: Annotations, folder: Path, put: Put) -> None:
 
 def _as_lines(image: AnnotatedImage, classes: tuple[str, ...]) -> str:
     """Return the label file of an image."""
+    corners = torch.tensor([box.corners for box in image.boxes], dtype=torch.float64).reshape(-1, 4)
+    fractions = pixels_to_fractions(corners, width=image.width, height=image.height)
     rows = []
-    for box in image.boxes:
-        numbers = (
-            (box.x_min + box.x_max) / 2 / image.width,
-            (box.y_min + box.y_max) / 2 / image.height,
-            (box.x_max - box.x_min) / image.width,
-            (box.y_max - box.y_min) / image.height,
-        )
+    for box, numbers in zip(image.boxes, corners_to_centres(fractions).tolist(), strict=True):
         texts = [as_text(number, decimals=FRACTION_DECIMALS) for number in numbers]
         rows.append(f"{classes.index(box.label)} {' '.join(texts)}\n")
     return "".join(rows)

@@ -7,6 +7,7 @@ that cannot be understood.
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 from importlib import metadata
@@ -43,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0 or 1; a command that cannot be understood exits with 2.
     """
     options = build_parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a class may have a name that it cannot encode
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         status: int = options.run(options)
     except CompanionError as error:

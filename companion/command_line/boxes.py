@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import warnings
+import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +18,7 @@ from companion.command_line.notes import telling_warnings
 if TYPE_CHECKING:
     from companion.boxes import Annotations
 
-__all__ = ["add_parser", "check", "convert"]
+__all__ = ["add_parser", "check", "convert", "naming_a_damaged_zip"]
 
 
 def add_parser(commands: Any) -> None:
@@ -64,7 +66,7 @@ def _add_common(action: argparse.ArgumentParser, format_option: str) -> None:
 
 
 def check(options: argparse.Namespace) -> int:
-    """Print classes with their counts, and each problem with its file; 1 if there are any."""
+    """Print classes with their counts, and each problem with its file; 1 for any, or no image."""
     from companion.boxes import read_annotations
 
     with warnings.catch_warnings():
@@ -86,13 +88,14 @@ def check(options: argparse.Namespace) -> int:
         print(f"\n{kind}: {len(lines)}")
         print("\n".join(f"  {line}" for line in lines))
     if not kinds:
-        print("\nAll is well.")
-    return 1 if kinds else 0
+        print("\nAll is well." if found.images else "\nThere are annotations, but no images.")
+    return 0 if found.images and not kinds else 1
 
 
 def convert(options: argparse.Namespace) -> int:
     """Write a folder of images with boxes in another format."""
     from companion import boxes
+    from companion.boxes.texts import readable
 
     with telling_warnings(), _naming_the_option():
         found = boxes.convert(
@@ -104,7 +107,7 @@ def convert(options: argparse.Namespace) -> int:
             images="link" if options.link else "copy",
             voc_inclusive=options.voc_inclusive,
         )
-    print(f"{_summary(found)}\nWritten: {options.target} ({options.format})")
+    print(f"{_summary(found)}\nWritten: {readable(options.target)} ({options.format})")
     return 0
 
 
@@ -120,13 +123,42 @@ def _naming_the_option() -> Iterator[None]:
         ) from None
 
 
+@contextlib.contextmanager
+def naming_a_damaged_zip(path: Path) -> Iterator[None]:
+    """Say of a file that is no zip, or is damaged within, that it is so.
+
+    Args:
+        path: the file that is unpacked in the body of the `with` block.
+
+    Raises:
+        CompanionError: it is no zip file, or its bytes cannot be decompressed.
+    """
+    if path.is_file() and not zipfile.is_zipfile(path):
+        checks.fail(
+            f"file {path}",
+            got="no whole zip file",
+            expected="a folder of images with boxes, or a zip of it",
+            do="name the folder that the file lies in; get a zip that is cut off again",
+        )
+    try:
+        yield
+    except zlib.error as error:
+        checks.fail(
+            f"file {path}",
+            got=f"a damaged file ({error})",
+            expected="a whole zip file",
+            do="get it again",
+        )
+
+
 def _folder(name: str) -> Path:
     """Return the folder of a name; a zip file is unpacked into the cache."""
     path = Path(name).expanduser()
     if path.is_file():
         from companion.datasets.boxes_folder import unpacked
 
-        return unpacked(path)
+        with naming_a_damaged_zip(path):
+            return unpacked(path)
     return checks.existing_directory("folder of images with boxes", path)
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from companion import checks, runtime
 from companion.checks import CompanionError
+from companion.command_line.boxes import naming_a_damaged_zip
 from companion.command_line.notes import telling_warnings
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def run(options: argparse.Namespace) -> int:
     kind = _kind(options.folder)
     _check_balanced(options, kind)
     backbone = load_backbone(options.backbone or kind.backbone, image_size=options.image_size)
-    with telling_warnings():
+    with telling_warnings(), naming_a_damaged_zip(Path(options.folder)):
         splits = load_dataset(
             kind.dataset, path=options.folder, labels_per_class=options.labels_per_class
         )

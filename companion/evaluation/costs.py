@@ -46,12 +46,16 @@ def threshold_from_costs(costs: Costs) -> float:
     Args:
         costs: of the two mistakes.
 
+    Raises:
+        CompanionError: something else than `Costs`.
+
     Example:
         >>> threshold_from_costs(Costs(false_positive=1, false_negative=9))
         0.1
 
     Reference: elkan2001foundations, eq. 2
     """
+    checks.instance("costs", costs, Costs)
     return costs.false_positive / (costs.false_positive + costs.false_negative)
 
 
@@ -68,10 +72,11 @@ def expected_cost(scores: Column, labels: Column, *, threshold: float, costs: Co
         The mean over the items, in the unit of the costs.
 
     Raises:
-        CompanionError: fields that `decision_rates` refuses.
+        CompanionError: fields or a threshold that `decision_rates` refuses, or no `Costs`.
 
     Reference: elkan2001foundations, eq. 1
     """
+    checks.instance("costs", costs, Costs)
     rates = decision_rates(scores, labels, threshold=threshold)
     false, missed = rates.false_positives, rates.false_negatives
     return (costs.false_positive * false + costs.false_negative * missed) / rates.num_items
@@ -90,8 +95,9 @@ def cheapest_threshold(scores: Column, labels: Column, *, costs: Costs) -> float
         same the lowest, which misses fewest.
 
     Raises:
-        CompanionError: fields that `decision_rates` refuses.
+        CompanionError: fields that `decision_rates` refuses, or no `Costs`.
     """
+    checks.instance("costs", costs, Costs)
     values, is_positive = columns(scores, labels)
     thresholds, true_positives, false_positives = threshold_counts(values, is_positive)
     missed = int(is_positive.sum()) - true_positives

@@ -6,6 +6,8 @@ least the threshold. A threshold is chosen on val and judged elsewhere.
 
 from __future__ import annotations
 
+import math
+import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -104,17 +106,18 @@ def decision_rates(scores: Column, labels: Column, *, threshold: float) -> Decis
 
     Raises:
         CompanionError: fields of different lengths, scores that are not finite, labels other than
-            0 and 1, or items of one class only.
+            0 and 1, items of one class only, or a threshold that is no number.
 
     Example:
         >>> rates = decision_rates([0.1, 0.4, 0.6, 0.9], [0, 1, 0, 1], threshold=0.5)
         >>> rates.sensitivity, rates.specificity
         (0.5, 0.5)
     """
+    threshold = as_threshold(threshold)
     values, is_positive = columns(scores, labels)
     called = values >= threshold
     return DecisionRates(
-        threshold=float(threshold),
+        threshold=threshold,
         true_positives=int((called & is_positive).sum()),
         false_negatives=int((~called & is_positive).sum()),
         true_negatives=int((~called & ~is_positive).sum()),
@@ -227,9 +230,7 @@ def columns(scores: Column, labels: Column) -> tuple[NDArray[Any], NDArray[Any]]
     """
     import numpy as np
 
-    values, truth = (
-        np.asarray(x.detach().cpu() if isinstance(x, Tensor) else x) for x in (scores, labels)
-    )
+    values, truth = _numbers("scores", scores), _numbers("labels", labels)
     if values.ndim != 1 or values.shape != truth.shape or not np.isfinite(values).all():
         checks.fail(
             "scores and labels",
@@ -245,7 +246,49 @@ def columns(scores: Column, labels: Column) -> tuple[NDArray[Any], NDArray[Any]]
             expected="items of both classes, 0 (negative) and 1 (positive)",
             do="pass (labels == positive_class), on items of which some are positive, some not",
         )
-    return values.astype(np.float64), truth.astype(bool)
+    return values, truth.astype(bool)
+
+
+def _numbers(what: str, column: Column) -> NDArray[Any]:
+    """Return a column as float64.
+
+    Raises:
+        CompanionError: it holds something else than numbers.
+    """
+    import numpy as np
+
+    plain = column.detach().cpu() if isinstance(column, Tensor) else column
+    try:
+        return np.asarray(plain, dtype=np.float64)
+    except (TypeError, ValueError):
+        checks.fail(
+            what,
+            got=f"{column!r:.60}",
+            expected="one number an item, (items,)",
+            do="pass scores as numbers and labels as 0 and 1",
+        )
+
+
+def as_threshold(value: object) -> float:
+    """Return a threshold; an infinite one calls everything or nothing.
+
+    Args:
+        value: Python or numpy number, or a tensor of one; a bool is none.
+
+    Raises:
+        CompanionError: it is no number, or NaN, with which nothing compares.
+    """
+    if isinstance(value, Tensor) and value.dim() == 0:
+        value = value.item()
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not is_number or math.isnan(value):  # type: ignore[arg-type]
+        checks.fail(
+            "threshold",
+            got=f"{value!r:.60}",
+            expected="a number, compared with the scores",
+            do="choose it on val, as `threshold_at` and `threshold_for_specificity` do",
+        )
+    return float(value)  # type: ignore[arg-type]
 
 
 def threshold_counts(
@@ -273,8 +316,6 @@ def threshold_counts(
 
 def _at_least(number: float) -> int:
     """Return the smallest whole number that is not below a number, up to rounding errors."""
-    import math
-
     return math.ceil(number - 1e-9)
 
 

@@ -119,12 +119,12 @@ def bootstrap_interval(
         seed: seed of the resampling.
         level: share of repetitions that it covers, as a fraction.
         num_resamples: how many times the items are drawn with replacement.
-        groups: draw whole groups (speakers, fonts) instead of items: one name an item, at least
-            ten different ones.
+        groups: draw whole groups (speakers, fonts) instead of items: one name an item, in a list,
+            an array or a tensor, at least ten different ones.
 
     Raises:
-        CompanionError: no items, numbers that are not finite, fields of different lengths, fewer
-            than ten groups, or a level outside (0, 1).
+        CompanionError: no items, numbers that are not finite, denominators below 0 or all 0,
+            fields of different lengths, fewer than ten groups, or a level outside (0, 1).
 
     Reference: efron1993introduction, ch. 13
     """
@@ -135,9 +135,17 @@ def bootstrap_interval(
     above = finite("numerators", numerators, smallest=1)
     below = np.ones_like(above) if denominators is None else finite("denominators", denominators)
     check_same_length("numerators and denominators", above, below)
+    if below.min() < 0 or not below.sum() > 0:
+        checks.fail(
+            "denominators",
+            got=f"{below.min():g} to {below.max():g}",
+            expected="at least 0, and some above",
+            do="pass how many tokens, characters or tries each item has",
+        )
     unit = "items"
     if groups is not None:
-        above, below, unit = *_sum_groups(above, below, groups), "groups"
+        index, unit = group_numbers(groups, len(above)), "groups"
+        above, below = np.bincount(index, above), np.bincount(index, below)
     ratios = _resampled_ratios(above, below, num_resamples, seed)
     low, high = np.quantile(ratios, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), float(high), level, f"bootstrap over {len(above)} {unit}")
@@ -159,14 +167,30 @@ def _resampled_ratios(
     return np.concatenate(pieces)
 
 
-def _sum_groups(
-    above: NDArray[Any], below: NDArray[Any], groups: Sequence[Hashable]
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the sums of numerators and denominators of each group."""
+def group_numbers(groups: Sequence[Hashable], num_items: int) -> NDArray[Any]:
+    """Return the number of each item's group, counted from 0 in the order they appear, (items,).
+
+    Args:
+        groups: one name an item; a list, an array or a tensor.
+        num_items: how many items there are.
+
+    Raises:
+        CompanionError: not one name an item, or fewer than ten groups.
+    """
     import numpy as np
 
-    check_same_length("groups and items", groups, above)
-    numbers = {name: number for number, name in enumerate(dict.fromkeys(groups))}
+    as_list = getattr(groups, "tolist", None)  # a tensor's elements are groups of their own
+    try:
+        names = list(groups if as_list is None else as_list())
+        numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    except TypeError:
+        checks.fail(
+            "groups",
+            got=" ".join(repr(groups).split())[:60],
+            expected="one name or number an item",
+            do='pass a list such as ["p1", "p1", "p2"]',
+        )
+    check_same_length("groups and items", names, range(num_items))
     if len(numbers) < MIN_GROUPS:
         checks.fail(
             "bootstrap over groups",
@@ -174,15 +198,23 @@ def _sum_groups(
             expected=f"at least {MIN_GROUPS}",
             do="show each group as a point; so few say nothing of other groups",
         )
-    index = np.array([numbers[name] for name in groups])
-    return np.bincount(index, above), np.bincount(index, below)
+    return np.array([numbers[name] for name in names])
 
 
 def finite(what: str, values: Any, *, smallest: int = 0) -> NDArray[Any]:
     """Return numbers as a float64 array, (n,)."""
     import numpy as np
 
-    array = np.asarray(values, dtype=np.float64)
+    plain = values.detach().cpu() if hasattr(values, "detach") else values
+    try:
+        array = np.asarray(plain, dtype=np.float64)
+    except (TypeError, ValueError):
+        checks.fail(
+            what,
+            got=f"{values!r:.60}",
+            expected=f"a row of at least {max(smallest, 1)} finite numbers",
+            do="pass one number a seed or an item",
+        )
     if array.ndim != 1 or len(array) < smallest or not np.isfinite(array).all():
         shape = f"shape {array.shape}"
         checks.fail(

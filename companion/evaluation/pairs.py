@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from companion import checks, runtime
+from companion.objectives.inputs import feature_matrix
+from companion.objectives.metric import identity_labels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,7 +46,7 @@ def make_pairs(labels: Tensor, *, num_pairs: int, seed: int) -> Pairs:
     the same pair as (b, a).
 
     Args:
-        labels: identities, (items,), int64.
+        labels: identities, at least 0, (items,), int64.
         num_pairs: how many pairs in all, even.
         seed: which draw.
 
@@ -52,9 +54,10 @@ def make_pairs(labels: Tensor, *, num_pairs: int, seed: int) -> Pairs:
         The genuine pairs, then the impostors.
 
     Raises:
-        CompanionError: an odd number of pairs, fewer than two identities, or so few items that
-            the pairs cannot be found.
+        CompanionError: labels that are no identities, an odd number of pairs, fewer than two
+            identities, or so few items that the pairs cannot be found.
     """
+    identity_labels("labels", labels)
     if checks.positive_int("num_pairs", num_pairs) % 2:
         checks.fail("num_pairs", got=num_pairs, expected="an even number", do="add one")
     rows = [
@@ -117,6 +120,32 @@ def cosine_of_pairs(embeddings: Tensor, pairs: Pairs) -> NDArray[Any]:
 
     Returns:
         (pairs,), float64, from -1 to 1.
+
+    Raises:
+        CompanionError: no matrix of embeddings, or pairs of other items.
     """
+    embeddings = feature_matrix("embeddings", embeddings).detach().cpu()
+    check_positions(pairs, len(embeddings))
     first, second = embeddings[pairs.first].double(), embeddings[pairs.second].double()
     return torch.cosine_similarity(first, second, dim=1).numpy()
+
+
+def check_positions(pairs: Pairs, num_items: int) -> None:
+    """Refuse pairs of items that are not there.
+
+    Args:
+        pairs: positions in the split.
+        num_items: how many items the split has.
+
+    Raises:
+        CompanionError: no `Pairs`, or a position outside 0..num_items - 1.
+    """
+    checks.instance("pairs", pairs, Pairs)
+    positions = torch.cat([pairs.first, pairs.second])
+    if len(positions) and not 0 <= int(positions.min()) <= int(positions.max()) < num_items:
+        checks.fail(
+            "pairs",
+            got=f"positions {int(positions.min())}..{int(positions.max())}",
+            expected=f"0..{num_items - 1}, the items that are given",
+            do="pass all items of the split that the pairs were drawn from",
+        )

@@ -49,8 +49,8 @@ def predictive_values(
 
     Reference: altman1994diagnostic
     """
-    found = checks.fraction("sensitivity", sensitivity) * prevalence
     checks.fraction("prevalence", prevalence)
+    found = checks.fraction("sensitivity", sensitivity) * prevalence
     kept = checks.fraction("specificity", specificity) * (1 - prevalence)
     missed, false = (1 - sensitivity) * prevalence, (1 - specificity) * (1 - prevalence)
     return PredictiveValues(_share(found, false), _share(kept, missed))
@@ -120,6 +120,9 @@ def estimate_priors(probabilities: Tensor, *, old: Tensor) -> Tensor:
 
 def _check(probabilities: Tensor, **shares: Tensor) -> None:
     """Refuse rows that are no probabilities, and shares of classes that do not fit them."""
+    checks.instance("probabilities", probabilities, Tensor)
+    for name, share in shares.items():
+        checks.instance(f"shares of the classes, {name}", share, Tensor)
     if probabilities.dim() != 2 or len(probabilities) == 0 or not _is_simplex(probabilities):
         checks.fail(
             "probabilities",

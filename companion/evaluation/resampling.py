@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from companion import checks
-from companion.evaluation.intervals import MIN_GROUPS, Interval, check_level, check_same_length
+from companion.evaluation.intervals import Interval, check_level, group_numbers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,7 +44,8 @@ def bootstrap_statistic(
 
     Raises:
         CompanionError: no items, fewer than ten groups, not one group an item, a level outside
-            (0, 1), or a statistic that is undefined on a tenth of the resamples or more.
+            (0, 1), or a statistic that is no number, infinite, or undefined on a tenth of the
+            resamples or more.
 
     Example:
         >>> import numpy as np
@@ -60,27 +61,71 @@ def bootstrap_statistic(
     checks.positive_int("num_items", num_items)
     checks.positive_int("num_resamples", num_resamples)
     check_level(level)
+    check_statistic(statistic)
     members = _members(num_items, groups)
     generator = np.random.default_rng(checks.non_negative_int("seed", seed))
     found = []
     for _ in range(num_resamples):
         drawn = generator.integers(0, len(members), size=len(members))
-        found.append(float(statistic(np.concatenate([members[number] for number in drawn]))))
-    defined = [value for value in found if not math.isnan(value)]
-    num_undefined = num_resamples - len(defined)
-    if num_undefined * 10 >= num_resamples:
+        found.append(statistic(np.concatenate([members[number] for number in drawn])))
+    unit = "items" if groups is None else "groups"
+    return percentile_interval(found, level=level, method=f"bootstrap over {len(members)} {unit}")
+
+
+def check_statistic(statistic: object) -> None:
+    """Refuse what is no function, such as the name of one."""
+    if not callable(statistic):
         checks.fail(
             "statistic",
-            got=f"undefined on {num_undefined} of {num_resamples} resamples",
+            got=f"{statistic!r:.60}",
+            expected="a function that returns a number",
+            do="pass the function itself",
+        )
+
+
+def percentile_interval(values: Sequence[object], *, level: float, method: str) -> Interval:
+    """Return the interval between two quantiles of what a statistic was on the resamples.
+
+    Args:
+        values: one a resample; NaN where the statistic is not defined.
+        level: share of repetitions that it covers, as a fraction.
+        method: what was drawn, in words; how many resamples were undefined is added.
+
+    Raises:
+        CompanionError: a value that is no number, or infinite, or a tenth of them or more NaN.
+    """
+    import numpy as np
+
+    found = [_as_number(value) for value in values]
+    defined = [value for value in found if not math.isnan(value)]
+    num_undefined = len(found) - len(defined)
+    if num_undefined * 10 >= len(found):
+        checks.fail(
+            "statistic",
+            got=f"undefined on {num_undefined} of {len(found)} resamples",
             expected="fewer than a tenth",
             do="collect more of the rare class; so few items (or groups) hold no interval",
         )
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
-    unit = "items" if groups is None else "groups"
-    method = f"bootstrap over {len(members)} {unit}"
     if num_undefined:
-        method += f", {num_undefined} of {num_resamples} resamples undefined"
+        method += f", {num_undefined} of {len(found)} resamples undefined"
     return Interval(float(low), float(high), level, method)
+
+
+def _as_number(value: object) -> float:
+    """Return what a statistic gave as a float, finite or NaN."""
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, RuntimeError):
+        number = math.inf
+    if math.isinf(number):
+        checks.fail(
+            "statistic",
+            got=f"{value!r:.60} on a resample",
+            expected="a finite number, or NaN where it is not defined",
+            do="return NaN where you would divide by 0",
+        )
+    return number
 
 
 def _members(num_items: int, groups: Sequence[Hashable] | None) -> list[NDArray[Any]]:
@@ -89,17 +134,6 @@ def _members(num_items: int, groups: Sequence[Hashable] | None) -> list[NDArray[
 
     if groups is None:
         return [np.array([position]) for position in range(num_items)]
-    check_same_length("groups and items", groups, range(num_items))
-    as_list = getattr(groups, "tolist", None)  # a tensor's elements are groups of their own
-    groups = groups if as_list is None else as_list()
-    positions: dict[Hashable, list[int]] = {}
-    for position, name in enumerate(groups):
-        positions.setdefault(name, []).append(position)
-    if len(positions) < MIN_GROUPS:
-        checks.fail(
-            "bootstrap over groups",
-            got=f"{len(positions)} groups",
-            expected=f"at least {MIN_GROUPS}",
-            do="show each group as a point; so few say nothing of other groups",
-        )
-    return [np.array(rows) for rows in positions.values()]
+    index = group_numbers(groups, num_items)
+    ends = np.cumsum(np.bincount(index))[:-1]
+    return np.split(np.argsort(index, kind="stable"), ends)

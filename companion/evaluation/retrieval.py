@@ -16,7 +16,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from companion import checks
+from companion.evaluation.decisions import as_threshold
 from companion.objectives.inputs import feature_pair
+from companion.objectives.metric import identity_labels
 
 __all__ = ["NOBODY", "OpenSetRates", "Retrieval", "identify", "open_set_rates", "retrieve"]
 
@@ -118,13 +120,7 @@ def _similarities(
         ("query_labels", queries, query_labels),
         ("gallery_labels", gallery, gallery_labels),
     ):
-        if labels.shape != (len(rows),):
-            checks.fail(
-                what,
-                got=f"shape {tuple(labels.shape)}",
-                expected=f"({len(rows)},), one identity an embedding",
-                do="pass the labels of the same items",
-            )
+        identity_labels(what, labels, num_items=len(rows))
     return F.normalize(queries.double(), dim=1) @ F.normalize(gallery.double(), dim=1).T
 
 
@@ -155,8 +151,10 @@ def identify(
         Identities, or `NOBODY`, (queries,), int64.
 
     Raises:
-        CompanionError: embeddings and labels that do not fit together.
+        CompanionError: embeddings and labels that do not fit together, or a threshold that is no
+            number.
     """
+    threshold = as_threshold(threshold)
     anything = torch.zeros(len(queries), dtype=torch.long)
     best, position = _similarities(queries, anything, gallery, gallery_labels).max(dim=1)
     return torch.where(best >= threshold, gallery_labels[position], NOBODY)
@@ -185,14 +183,17 @@ def open_set_rates(names: Tensor, query_labels: Tensor, enrolled: Tensor) -> Ope
 
     Args:
         names: identities or `NOBODY`, (queries,), int64.
-        query_labels: the true identities, (queries,), int64.
+        query_labels: the true identities, `NOBODY` for a stranger without one, (queries,), int64.
         enrolled: identities in the gallery, (gallery,), int64.
 
     Raises:
         CompanionError: names and labels that do not fit together, no query of somebody enrolled,
             or none of somebody else.
     """
-    if names.shape != query_labels.shape or names.dim() != 1:
+    for what, rows in (("names", names), ("query_labels", query_labels)):
+        identity_labels(what, rows, smallest=NOBODY)
+    identity_labels("enrolled", enrolled)
+    if names.shape != query_labels.shape:
         checks.fail(
             "names and query_labels",
             got=f"shapes {tuple(names.shape)} and {tuple(query_labels.shape)}",

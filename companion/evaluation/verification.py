@@ -18,8 +18,11 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from companion import checks
+from companion.evaluation.decisions import as_threshold
 from companion.evaluation.intervals import MIN_GROUPS, Interval, check_level, finite
-from companion.evaluation.pairs import Pairs
+from companion.evaluation.pairs import Pairs, check_positions
+from companion.evaluation.resampling import check_statistic, percentile_interval
+from companion.objectives.metric import identity_labels
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -145,14 +148,16 @@ def rates_at(
         weights: how much each pair counts, at least 0; `None` for 1 each.
 
     Raises:
-        CompanionError: rows that do not fit together, or a kind of pair that is missing.
+        CompanionError: a threshold that is no number, rows that do not fit together, or a kind of
+            pair that is missing.
     """
     import numpy as np
 
+    threshold = as_threshold(threshold)
     values, genuine, weight = _checked(similarities, is_genuine, weights)
     is_accepted = values >= threshold
     return Rates(
-        float(threshold),
+        threshold,
         float(np.average(is_accepted[~genuine], weights=weight[~genuine])),
         float(np.average(is_accepted[genuine], weights=weight[genuine])),
     )
@@ -276,7 +281,8 @@ def verification_interval(
     pairs of a three times. Resamples that are left without one kind of pair are drawn again.
 
     Args:
-        statistic: from similarities, is_genuine and weights, each (pairs,), to a number.
+        statistic: from similarities, is_genuine and weights, each (pairs,), to a number; NaN where
+            it is not defined for them.
         similarities: one a pair, (pairs,).
         pairs: the pairs.
         labels: identities of all items of the split, (items,), int64.
@@ -284,9 +290,14 @@ def verification_interval(
         level: share of repetitions that it covers, as a fraction.
         num_resamples: how many times the identities are drawn.
 
+    Returns:
+        The interval over the resamples on which the statistic is defined; its `method` says how
+        many were not.
+
     Raises:
-        CompanionError: rows that do not fit together, a level outside (0, 1), or fewer than ten
-            identities.
+        CompanionError: rows that do not fit together, a level outside (0, 1), fewer than ten
+            identities, or a statistic that is no number, infinite, or undefined on a tenth of the
+            resamples or more.
 
     Reference: snijders1999non, sec. 3 (the bootstrap of vertices); efron1993introduction, ch. 13
     """
@@ -294,21 +305,22 @@ def verification_interval(
 
     check_level(level)
     checks.positive_int("num_resamples", num_resamples)
+    check_statistic(statistic)
+    check_positions(pairs, len(identity_labels("labels", labels)))
     values, genuine, _ = _checked(similarities, pairs.is_genuine.numpy(), None)
     names, index = np.unique(labels.numpy(), return_inverse=True)
     first, second = index[pairs.first.numpy()], index[pairs.second.numpy()]
     num_identities = _enough_identities(np.unique([first, second]))
     generator = np.random.default_rng(checks.non_negative_int("seed", seed))
-    found: list[float] = []
+    found: list[object] = []
     while len(found) < num_resamples:
         drawn = generator.integers(0, len(names), size=len(names))
         counts = np.bincount(drawn, minlength=len(names)).astype(float)
         weights = np.where(genuine, counts[first], counts[first] * counts[second])
         if weights[genuine].sum() > 0 and weights[~genuine].sum() > 0:
             found.append(statistic(values, genuine, weights))
-    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
     method = f"bootstrap over {num_identities} identities"
-    return Interval(float(low), float(high), level, method)
+    return percentile_interval(found, level=level, method=method)
 
 
 def _enough_identities(identities: NDArray[Any]) -> int:

@@ -12,7 +12,15 @@ from companion import checks
 from companion.heads import Model
 from companion.layer_groups import group_modules
 
-__all__ = ["check_images", "enlarge_maps", "evaluation_mode", "grad_cam", "is_flat"]
+__all__ = [
+    "check_images",
+    "check_maps",
+    "check_model",
+    "enlarge_maps",
+    "evaluation_mode",
+    "grad_cam",
+    "is_flat",
+]
 
 FLAT = 1e-12
 """A map whose values differ by less has no highest place."""
@@ -39,12 +47,16 @@ def grad_cam(
         of the images.
 
     Raises:
-        CompanionError: no such layer group, one without places, or not one class an image.
+        CompanionError: a backbone without a head, no such layer group, one without places, not one
+            class an image, or a class that the head does not have.
 
     Reference: selvaraju2017grad, eq. 1 and 2
     """
-    check_images(images, classes)
-    with evaluation_mode(model), torch.enable_grad():
+    check_images(model, images, classes)
+    _check_differentiable(model)
+    # Where inference mode is on, gradients need tensors that were made outside it.
+    with evaluation_mode(model), torch.inference_mode(False), torch.enable_grad():
+        images, classes = images.clone(), classes.clone()
         logits, activations = _activated(model, images, group)
         own = logits.gather(1, classes[:, None].to(logits.device)).sum()
         (gradients,) = torch.autograd.grad(own, activations)
@@ -62,7 +74,13 @@ def enlarge_maps(maps: Tensor, size: tuple[int, int]) -> Tensor:
 
     Returns:
         (batch, height, width).
+
+    Raises:
+        CompanionError: no such maps, or a side that is not positive.
     """
+    check_maps("maps", maps)
+    for side in size:
+        checks.positive_int("size", side)
     enlarged = torch.nn.functional.interpolate(
         maps[:, None], size=size, mode="bilinear", align_corners=False
     )
@@ -118,20 +136,81 @@ def is_flat(rows: Tensor) -> Tensor:
     return rows.amax(dim=1) - rows.amin(dim=1) <= FLAT
 
 
-def check_images(images: Tensor, classes: Tensor) -> None:
-    """Refuse what is not a batch of images and one class each.
+def check_maps(what: str, maps: Tensor) -> None:
+    """Refuse what is not one map an image.
 
     Args:
-        images: (batch, channels, height, width).
-        classes: (batch,).
+        what: name of the maps, for the message.
+        maps: (batch, rows, columns).
 
     Raises:
-        CompanionError: other shapes.
+        CompanionError: no tensor, or another shape.
     """
+    checks.instance(what, maps, Tensor)
+    if maps.dim() != 3:
+        checks.fail(
+            what,
+            got=f"shape {tuple(maps.shape)}",
+            expected="(batch, rows, columns), one map an image",
+            do="pass map[None] for a single one",
+        )
+
+
+def check_model(model: Model) -> None:
+    """Refuse what is not a backbone with a head.
+
+    Args:
+        model: what should be one.
+
+    Raises:
+        CompanionError: it is not.
+    """
+    if not isinstance(model, Model):
+        checks.fail(
+            "model",
+            got=f"a {type(model).__name__}",
+            expected="a Model, a backbone with a head",
+            do="pass what training returned: without a head there are no classes to explain",
+        )
+
+
+def _check_differentiable(model: Model) -> None:
+    """Refuse a model that was made in inference mode: no gradient passes through it."""
+    if any(parameter.is_inference() for parameter in model.parameters()):
+        checks.fail(
+            "model",
+            got="one that was made under torch.inference_mode()",
+            expected="parameters that gradients can pass through",
+            do="load it outside that block",
+        )
+
+
+def check_images(model: Model, images: Tensor, classes: Tensor) -> None:
+    """Refuse what is not a model, a batch of images and one of its classes each.
+
+    Args:
+        model: a backbone with a head.
+        images: (batch, channels, height, width).
+        classes: class ids, (batch,), int64.
+
+    Raises:
+        CompanionError: no such model, other shapes, or a class id out of range.
+    """
+    check_model(model)
+    checks.instance("images", images, Tensor)
+    checks.instance("classes", classes, Tensor)
     if images.dim() != 4 or classes.shape != images.shape[:1]:
         checks.fail(
             "images and classes",
             got=f"shapes {tuple(images.shape)} and {tuple(classes.shape)}",
             expected="(batch, channels, height, width) and one class id an image, (batch,)",
             do="prepare the images with backbone.prepare(split).batch(indices)",
+        )
+    wrong = classes[(classes < 0) | (classes >= model.head.num_classes)]
+    if classes.dtype != torch.int64 or len(wrong):
+        checks.fail(
+            "classes",
+            got=f"class {int(wrong[0])}" if len(wrong) else f"{classes.dtype}",
+            expected=f"class ids of torch.int64 in 0..{model.head.num_classes - 1}",
+            do="see model.classes for their names",
         )

@@ -8,7 +8,12 @@ import torch
 from torch import Tensor
 
 from companion import checks
-from companion.explanations.class_maps import check_images, evaluation_mode, is_flat
+from companion.explanations.class_maps import (
+    check_images,
+    check_maps,
+    evaluation_mode,
+    is_flat,
+)
 from companion.heads import Model
 
 __all__ = ["deletion_curve", "pointing_hits", "share_inside"]
@@ -87,17 +92,23 @@ def deletion_curve(
         Probabilities, (fractions, batch).
 
     Raises:
-        CompanionError: maps of another size, or not one class an image.
+        CompanionError: maps of another size, no fractions, or what `grad_cam` refuses of model,
+            images and classes.
 
     Reference: petsiuk2018rise
     """
-    check_images(images, classes)
+    check_images(model, images, classes)
+    checks.instance("maps", maps, Tensor)
     if maps.shape != (len(images), *images.shape[-2:]):
         checks.fail(
             "maps",
             got=f"shape {tuple(maps.shape)}",
             expected=f"{(len(images), *images.shape[-2:])}, the size of the images",
             do="call enlarge_maps first",
+        )
+    if isinstance(fractions, int | float) or len(fractions) == 0:
+        checks.fail(
+            "fractions", got=fractions, expected="a row of fractions", do="pass such as [0.1, 0.2]"
         )
     order = maps.flatten(1).argsort(dim=1, descending=True, stable=True)
     rank = order.argsort(dim=1).reshape(maps.shape)[:, None]
@@ -122,14 +133,16 @@ def _inside(boxes: Tensor, rows: int, columns: int) -> Tensor:
 
 def _check_boxes(maps: Tensor, boxes: Tensor) -> None:
     """Refuse what is not a batch of maps and one box each."""
-    if maps.dim() != 3 or boxes.shape != (len(maps), 4):
+    check_maps("maps", maps)
+    checks.instance("boxes", boxes, Tensor)
+    if boxes.shape != (len(maps), 4):
         checks.fail(
             "maps and boxes",
             got=f"shapes {tuple(maps.shape)} and {tuple(boxes.shape)}",
             expected="(batch, rows, columns) and (batch, 4)",
             do="pass one box an image: x_min, y_min, x_max, y_max, as fractions",
         )
-    if bool(((boxes < 0) | (boxes > 1)).any()):
+    if not bool(((boxes >= 0) & (boxes <= 1)).all()):
         checks.fail(
             "boxes",
             got="a corner outside [0, 1]",

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from companion import checks, runtime
-from companion.explanations.class_maps import grad_cam, is_flat
+from companion.explanations.class_maps import check_maps, check_model, grad_cam, is_flat
 from companion.heads import Model
 from companion.layer_groups import HEAD, group_modules, group_names
 
@@ -54,7 +54,9 @@ def map_similarity(first: Tensor, second: Tensor) -> Tensor:
     """
     from scipy.stats import rankdata
 
-    if first.shape != second.shape or first.dim() != 3:
+    check_maps("first", first)
+    check_maps("second", second)
+    if first.shape != second.shape:
         checks.fail(
             "maps to compare",
             got=f"shapes {tuple(first.shape)} and {tuple(second.shape)}",
@@ -81,10 +83,12 @@ def randomised_cascade(model: Model, *, seed: int) -> Iterator[tuple[str, Model]
         above it are random; in the last one nothing learned is left.
 
     Raises:
-        CompanionError: the backbone has other tensors than its architecture, such as LoRA factors.
+        CompanionError: no model with a head, or a backbone with other tensors than its
+            architecture, such as LoRA factors.
 
     Reference: adebayo2018sanity, sec. 4.1 (cascading randomisation)
     """
+    check_model(model)
     fresh = copy.deepcopy(model)
     fresh.backbone.encoder = model.backbone.with_random_weights(seed).encoder.to(_device(model))
     _reset_head_(fresh.head, seed)
@@ -136,9 +140,10 @@ def sanity_check(
     """
     trained = grad_cam(model, images, classes, group=group, rectify=rectify)
     rows = []
-    for name, randomised in randomised_cascade(model, seed=seed):
-        maps = grad_cam(randomised, images, classes, group=group, rectify=rectify)
-        rows.append(SanityRow(name, tuple(map_similarity(trained, maps).tolist())))
+    with torch.inference_mode(False):  # gradients must pass through the copies
+        for name, randomised in randomised_cascade(model, seed=seed):
+            maps = grad_cam(randomised, images, classes, group=group, rectify=rectify)
+            rows.append(SanityRow(name, tuple(map_similarity(trained, maps).tolist())))
     return rows
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from companion import checks
-from companion.objectives.inputs import class_labels, feature_matrix
+from companion.objectives.inputs import class_labels, feature_matrix, feature_pair
 
 __all__ = ["MINING", "ArcFace", "contrastive_loss", "squared_distances", "triplet_loss"]
 
@@ -33,8 +33,18 @@ def squared_distances(first: Tensor, second: Tensor) -> Tensor:
 
     Returns:
         (items, others), from 0 to 4, up to rounding.
+
+    Raises:
+        CompanionError: no such matrices, or different widths.
     """
-    return 2 - 2 * F.normalize(first, dim=1) @ F.normalize(second, dim=1).T
+    first, second = feature_pair(first, second, names=("first", "second"))
+    return 2 - 2 * _cosines(first, second)
+
+
+def _cosines(first: Tensor, second: Tensor) -> Tensor:
+    """Return the cosines of all pairs of rows, in the wider of the two number types."""
+    dtype = torch.promote_types(first.dtype, second.dtype)
+    return F.normalize(first.to(dtype), dim=1) @ F.normalize(second.to(dtype), dim=1).T
 
 
 def contrastive_loss(embeddings: Tensor, labels: Tensor, *, margin: float = 1.0) -> Tensor:
@@ -54,8 +64,8 @@ def contrastive_loss(embeddings: Tensor, labels: Tensor, *, margin: float = 1.0)
         A scalar of at least 0.
 
     Raises:
-        CompanionError: embeddings and labels that do not fit together, a batch without both kinds
-            of pairs, or a margin out of range.
+        CompanionError: embeddings and labels that do not fit together, embeddings that are not
+            finite, a batch without both kinds of pairs, or a margin out of range.
 
     Reference: hadsell2006dimensionality, eq. 4
     """
@@ -89,8 +99,9 @@ def triplet_loss(
         A scalar of at least 0; 0, with a gradient of 0, where no triplet is kept.
 
     Raises:
-        CompanionError: embeddings and labels that do not fit together, a batch without both kinds
-            of pairs, a margin that is not above 0, or an unknown mining.
+        CompanionError: embeddings and labels that do not fit together, embeddings that are not
+            finite, a batch without both kinds of pairs, a margin that is not above 0, or an
+            unknown mining.
 
     Reference: schroff2015facenet, eq. 1-4; hermans2017defense, sec. 2
     """
@@ -115,15 +126,50 @@ def _batch_hard(squared: Tensor, is_same: Tensor, is_other: Tensor, margin: floa
     return (furthest - nearest + margin).clamp(min=0).mean()
 
 
+def identity_labels(
+    what: str, labels: Tensor, *, num_items: int | None = None, smallest: int = 0
+) -> Tensor:
+    """Return identities: whole numbers that stand for people, characters or classes.
+
+    Args:
+        what: name of the labels, for the message.
+        labels: (items,), int64.
+        num_items: how many there must be; `None` for any number.
+        smallest: the lowest number that stands for one.
+
+    Raises:
+        CompanionError: no tensor, no whole numbers, another number of them, or one too low.
+    """
+    checks.instance(what, labels, Tensor)
+    is_whole = not (labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool)
+    if labels.dim() != 1 or not is_whole or (num_items is not None and len(labels) != num_items):
+        checks.fail(
+            what,
+            got=f"shape {tuple(labels.shape)} of {labels.dtype}",
+            expected=f"({'items' if num_items is None else num_items},) of torch.int64, "
+            "one identity an item",
+            do="pass the labels of the same items, as whole numbers",
+        )
+    if len(labels) and int(labels.min()) < smallest:
+        checks.fail(
+            what,
+            got=f"identity {int(labels.min())}",
+            expected=f"identities from {smallest} on",
+            do="leave out items without an identity",
+        )
+    return labels
+
+
 def _pair_kinds(embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return embeddings, which pairs are of one identity, and which of two, (batch, batch)."""
     embeddings = feature_matrix("embeddings", embeddings, smallest=2)
-    if labels.shape != (len(embeddings),):
+    identity_labels("labels", labels, num_items=len(embeddings))
+    if not bool(torch.isfinite(embeddings).all()):
         checks.fail(
-            "labels",
-            got=f"shape {tuple(labels.shape)}",
-            expected=f"({len(embeddings)},), one identity an embedding",
-            do="take both from one batch",
+            "embeddings",
+            got="a value that is not finite",
+            expected="finite numbers",
+            do="lower the learning rate, and look at the inputs",
         )
     is_equal = labels[:, None] == labels[None, :]
     is_itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
@@ -180,7 +226,7 @@ class ArcFace(nn.Module):
             labels: class ids, (batch,), int64.
 
         Returns:
-            (batch, num_classes).
+            (batch, num_classes), in double precision where embeddings or vectors are.
 
         Raises:
             CompanionError: labels that are no classes, or embeddings of another width.
@@ -193,7 +239,8 @@ class ArcFace(nn.Module):
                 expected=self.weight.shape[1],
                 do="make the loss for the embeddings that it is given",
             )
-        cosines = F.normalize(embeddings, dim=1) @ F.normalize(self.weight, dim=1).T
+        checks.instance("labels", labels, Tensor)
+        cosines = _cosines(embeddings, self.weight)
         own = cosines.gather(1, class_labels(labels, cosines)[:, None])
         return self.scale * cosines.scatter(1, labels[:, None], self._with_margin(own))
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["draw_boxes", "plot_boxes"]
 
 _COLOURS = ("vermilion", "sky blue", "green", "purple", "orange", "blue", "black")
+_FURTHEST = 1.0
+"""Corners may lie so far outside the picture, as a fraction of it; further out they are pixels."""
+
 _WIDTHS = {1: 0.45, 2: 0.75}
 """Width of a figure with few pictures a row, as a fraction of the column's."""
 
@@ -46,7 +49,8 @@ def plot_boxes(
         columns: images a row.
 
     Raises:
-        CompanionError: no images, or labels, detections or titles for another number of images.
+        CompanionError: no images, labels, detections or titles for another number of images, or
+            what `draw_boxes` refuses.
     """
     checks.positive_int("columns", columns)
     checks.fraction("min_score", min_score)
@@ -55,6 +59,11 @@ def plot_boxes(
     for name, values in given.items():
         if values is not None and len(values) != len(images):
             checks.fail(name, got=len(values), expected=f"{len(images)}, one an image", do="match")
+    for number, image in enumerate(images):
+        _check_picture(f"image {number}", image)
+    for name, rows, num_columns in (("labels", labels, 5), ("detections", detections, 6)):
+        for number, some in enumerate(() if rows is None else rows):
+            _check_rows(f"{name} of image {number}", some, num_columns, len(classes))
     figure, places = _grid(len(images), columns, shape=tuple(images[0].shape[1:]), titled=titles)
     for number, (place, image) in enumerate(zip(places, images, strict=False)):
         found = None if detections is None else detections[number]
@@ -94,8 +103,16 @@ def draw_boxes(
         min_score: detections with a lower score are not drawn.
         named: whether class and score are written beside a box.
 
+    Raises:
+        CompanionError: no image, rows of another width, a class id without a name, or corners in
+            pixels.
+
     Modifies: `axes`.
     """
+    _check_picture("image", image)
+    for name, rows, num_columns in (("labels", labels, 5), ("detections", detections, 6)):
+        if rows is not None:
+            _check_rows(name, rows, num_columns, len(classes))
     pixels = torch.as_tensor(image).detach().cpu()
     shown = pixels.permute(1, 2, 0).expand(-1, -1, 3)
     axes.imshow(shown.numpy(), vmin=0, vmax=255 if pixels.dtype == torch.uint8 else 1)
@@ -112,6 +129,49 @@ def draw_boxes(
             if named:
                 words = f"{classes[int(row[0])]} {row[5]:.2f}"
                 _write(axes, words, row[1:3], (width, height), colour=colour)
+
+
+def _check_picture(what: str, image: Tensor) -> None:
+    """Refuse what cannot be shown as a picture."""
+    checks.instance(what, image, Tensor)
+    if image.dim() != 3 or image.shape[0] not in (1, 3) or 0 in image.shape:
+        checks.fail(
+            what,
+            got=f"shape {tuple(image.shape)}",
+            expected="(channels, height, width) with 1 or 3 channels",
+            do="pass a list of images, and channels first: image.permute(2, 0, 1)",
+        )
+
+
+def _check_rows(what: str, rows: Tensor, num_columns: int, num_classes: int) -> None:
+    """Refuse boxes that would be drawn wrongly, or nowhere."""
+    checks.instance(what, rows, Tensor)
+    if rows.dim() != 2 or rows.shape[1] != num_columns:
+        checks.fail(
+            what,
+            got=f"shape {tuple(rows.shape)}",
+            expected=f"(boxes, {num_columns}): class id, four corners"
+            + (", score" if num_columns == 6 else ""),
+            do=f"pass one such tensor an image, torch.zeros(0, {num_columns}) for no box",
+        )
+    ids, corners = rows[:, 0], rows[:, 1:5]
+    wrong = ids[(ids < 0) | (ids >= num_classes) | (ids != ids.round())]
+    if len(wrong):
+        checks.fail(
+            what,
+            got=f"class id {float(wrong[0]):g}",
+            expected=f"0..{num_classes - 1}, as there are {num_classes} classes",
+            do="pass the names of all classes",
+        )
+    wrong = corners[~((corners >= -_FURTHEST) & (corners <= 1 + _FURTHEST)).all(dim=1)]
+    if len(wrong):
+        numbers = ", ".join(f"{value:.4g}" for value in wrong[0].tolist())
+        checks.fail(
+            what,
+            got=f"corners ({numbers})",
+            expected="fractions of width and height, from 0 to 1",
+            do="divide pixels with companion.boxes.pixels_to_fractions",
+        )
 
 
 def _grid(

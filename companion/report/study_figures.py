@@ -55,12 +55,12 @@ def plot_study(
         for row in rows:
             if row.labels_per_class == budget:
                 _draw_row(place, row, names.index(row.strategy))
-        place.set_title(_budget_words(budget))
+        place.set_title(_budget_words(budget, study))
         place.set_xlabel(f"test {study.metric} (fraction)")
     axes[0, 0].set_yticks(range(len(names)), names)
     axes[0, 0].invert_yaxis()
     footnote(figure, recorded_note(study))
-    means = "; ".join(_row_words(row, len(budgets) > 1) for row in rows)
+    means = "; ".join(_row_words(row, study, with_budget=len(budgets) > 1) for row in rows)
     return finish(figure, alt=f"Test {study.metric} by strategy, one point a seed: {means}.")
 
 
@@ -246,14 +246,17 @@ def _budgets(study: Study) -> list[int]:
     return budgets
 
 
-def _budget_words(labels_per_class: int | None) -> str:
+def _budget_words(labels_per_class: int | None, study: Study) -> str:
     """Return a budget in words."""
     if labels_per_class is None:
         return "all labels"
-    return f"{labels_per_class} label{'s' if labels_per_class != 1 else ''} a class"
+    unit = budget_unit(study)
+    if labels_per_class == 1:
+        unit = unit.replace("labels", "label").replace("images", "image")
+    return f"{labels_per_class} {unit}"
 
 
-def _row_words(row: Row, with_budget: bool) -> str:
+def _row_words(row: Row, study: Study, *, with_budget: bool) -> str:
     """Return a strategy's mean in words."""
     words = f"{row.strategy} {format_mean(row.mean, row.interval)}"
-    return f"{words} with {_budget_words(row.labels_per_class)}" if with_budget else words
+    return f"{words} with {_budget_words(row.labels_per_class, study)}" if with_budget else words

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ BOXES = {
     "e": [Box("bird & fish", 10, 10, 30, 20)],
     "f": [Box("cat", 1, 1, 20, 8)],
 }
+WHOLE = "cat 1 2 13 17"
 CLASSES = ("bird & fish", "cat", "dog")
 
 
@@ -66,4 +68,36 @@ def write_voc(root: Path, files: dict[str, str], *, images: tuple[str, ...] = ("
         (root / f"{name}.xml").write_text(content)
     for number, name in enumerate(images):
         draw_image(root / f"{name}.png", (40, 30), number)
+    return root
+
+
+def coco(root: Path, **changes: object) -> Path:
+    """Write a json file of two images, one box, with other lists where wanted."""
+    content = {
+        "images": [
+            {"id": 1, "file_name": "a.png", "width": 40, "height": 30},
+            {"id": 2, "file_name": "b.png", "width": 40, "height": 30},
+        ],
+        "annotations": [{"id": 7, "image_id": 1, "category_id": 4, "bbox": [1, 2, 12, 15]}],
+        "categories": [{"id": 4, "name": "cat"}],
+    }
+    root.mkdir(parents=True)
+    (root / "all.json").write_text(json.dumps(content | changes))
+    for name in "ab":
+        draw_image(root / f"{name}.png", (40, 30))
+    return root
+
+
+def coco_row(**changes: object):
+    """Return what writes a json file whose one box is changed."""
+    row = {"id": 7, "image_id": 1, "category_id": 4, "bbox": [1, 2, 12, 15]} | changes
+    return lambda root: coco(root, annotations=[row])
+
+
+def yolo(root: Path, labels: str = "0 0.5 0.5 0.5 0.5\n", yaml: str = "names: [cat]\n") -> Path:
+    """Write a yaml file, and one image with its label file."""
+    (root / "labels").mkdir(parents=True)
+    (root / "data.yaml").write_text(yaml)
+    (root / "labels" / "a.txt").write_text(labels)
+    draw_image(root / "images" / "a.png", (40, 30))
     return root

@@ -178,3 +178,26 @@ def test_whole_numbers_are_taken_for_what_they_are():
     boxes = torch.tensor([[0, 0, 3, 2], [1, 0, 4, 2]])
     assert box_iou(boxes, boxes)[0, 1] == pytest.approx(4 / 8)
     assert corners_to_centres(boxes)[0].tolist() == [1.5, 1, 3, 2]
+
+
+ONE, TWO = torch.tensor([0.0, 0, 1, 1]), torch.tensor([[0.0, 0, 1, 1], [0, 0, 0.5, 0.5]])
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: box_iou(ONE, TWO), r"first: got shape \(4,\); .*box\[None\]"),
+        (lambda: box_iou(TWO, ONE), r"second: got shape \(4,\)"),
+        (lambda: box_iou(TWO[None], TWO), r"first: got shape \(1, 2, 4\); .*boxes of one image"),
+        (lambda: box_iou(TWO.tolist(), TWO), "boxes: got list; expected a tensor"),
+        (lambda: nms(ONE, torch.ones(1)), r"boxes: got shape \(4,\)"),
+        (lambda: nms(TWO, [0.9, 0.8]), r"scores: got \[0.9, 0.8\], a list; expected a Tensor"),
+        (lambda: nms(TWO, torch.ones(2), classes=[0, 1]), r"classes: got \[0, 1\], a list"),
+        (lambda: nms(TWO, torch.tensor([0.5, NAN])), "scores: got a NaN"),
+        (lambda: nms(TWO * NAN, torch.ones(2)), "boxes: got a NaN"),
+    ],
+)
+def test_what_is_no_list_of_boxes_is_refused(call, message):
+    with pytest.raises(CompanionError, match=message):
+        call()

@@ -3,12 +3,10 @@
 import json
 
 import pytest
-from boxes_folders import draw_image, made, voc_xml, write_voc
+from boxes_folders import WHOLE, coco, coco_row, draw_image, made, voc_xml, write_voc, yolo
 
 from companion.boxes import KINDS, Box, Problem, read_annotations, said, write_annotations
 from companion.checks import CompanionError
-
-WHOLE = "cat 1 2 13 17"
 
 BOXES = {
     "the two corners are one": (f"{WHOLE};dog 5 5 5 5", "box without area", "dog 5,5,5,5", None),
@@ -130,37 +128,8 @@ def in_two_lists(root):
     return root
 
 
-def coco(root, **changes):
-    content = {
-        "images": [
-            {"id": 1, "file_name": "a.png", "width": 40, "height": 30},
-            {"id": 2, "file_name": "b.png", "width": 40, "height": 30},
-        ],
-        "annotations": [{"id": 7, "image_id": 1, "category_id": 4, "bbox": [1, 2, 12, 15]}],
-        "categories": [{"id": 4, "name": "cat"}],
-    }
-    root.mkdir(parents=True)
-    (root / "all.json").write_text(json.dumps(content | changes))
-    for name in "ab":
-        draw_image(root / f"{name}.png", (40, 30))
-    return root
-
-
-def coco_row(**changes):
-    row = {"id": 7, "image_id": 1, "category_id": 4, "bbox": [1, 2, 12, 15]} | changes
-    return lambda root: coco(root, annotations=[row])
-
-
 def coco_image(name):
     return lambda root: coco(root, images=[{"id": 1, "file_name": name, "width": 40, "height": 30}])
-
-
-def yolo(root, labels="0 0.5 0.5 0.5 0.5\n", yaml="names: [cat]\n"):
-    (root / "labels").mkdir(parents=True)
-    (root / "data.yaml").write_text(yaml)
-    (root / "labels" / "a.txt").write_text(labels)
-    draw_image(root / "images" / "a.png", (40, 30))
-    return root
 
 
 def yolo_without_txt(root):
@@ -179,7 +148,12 @@ def yolo_that_leads_out(root):
 
 
 def yolo_in_two_parts(root):
-    return yolo(root, yaml="names: [cat]\ntrain: images\nval: images\n")
+    draw_image(
+        yolo(root, yaml="names: [cat]\ntrain: images\nval: v.txt\n") / "images" / "b.png", (40, 30)
+    )
+    (root / "labels" / "b.txt").write_text("")
+    (root / "v.txt").write_text("images/a.png\n")
+    return root
 
 
 FOLDERS = [
@@ -215,7 +189,7 @@ FOLDERS = [
     ),
     (yolo_without_txt, "image without annotation", "images/b.png", "no labels/b.txt", 1),
     (yolo_without_image, "annotation without image", "labels/b.txt", "no image b", 1),
-    (yolo_in_two_parts, "image listed twice", "images/a.png", "train and val", 1),
+    (yolo_in_two_parts, "image listed twice", "images/a.png", "train and val", 2),
     (lambda root: yolo(root, "1 0.5 0.5 1 1"), "unknown label", "labels/a.txt", "line 1, 1 0.5", 1),
     (lambda root: yolo(root, "cat 0.5 0.5 1 1"), "unknown label", "labels/a.txt", "cat 0.5", 1),
     (lambda root: yolo(root, "-1 0.5 0.5 1 1"), "unknown label", "labels/a.txt", "-1 0.5", 1),

@@ -150,3 +150,51 @@ def test_what_does_not_fit_is_refused():
         net(dim=0)
     with pytest.raises(CompanionError, match="backbone: got"):
         embedding.EmbeddingNet(torch.nn.Identity(), 4)
+
+
+# --- bad input ---
+
+
+def pictures_with_boxes(num=2):
+    boxes = [torch.tensor([[0, 0.1, 0.1, 0.5, 0.5]])] * num
+    ids = tuple(map(str, range(num)))
+    return Split("boxes", torch.zeros(num, 3, 64, 64), boxes, ids, ("thing",), task="detection")
+
+
+def test_a_detector_makes_no_embeddings():
+    with pytest.raises(CompanionError, match="backbone: got 'spotnet', which makes feature maps"):
+        embedding.EmbeddingNet(companion.load_backbone("spotnet", pretrained=False), 16)
+    with pytest.raises(CompanionError, match=r"features: got shape \(2, 5, 128\); .*one vector"):
+        net().project(torch.zeros(2, 5, 128))
+
+
+def test_boxes_are_no_identities():
+    with pytest.raises(CompanionError, match="split 'boxes': got the task 'detection'"):
+        embedding.train_embedding_(
+            net(), pictures_with_boxes(), objectives.triplet_loss, num_steps=1, seed=0
+        )
+
+
+def test_a_loss_is_a_function_and_a_net_a_net():
+    with pytest.raises(CompanionError, match="loss: got 'triplet'; expected a function"):
+        embedding.train_embedding_(net(), letters(), "triplet", num_steps=1, seed=0)
+    backbone = companion.load_backbone("glyphnet")
+    with pytest.raises(CompanionError, match="a Backbone; expected a EmbeddingNet"):
+        embedding.train_embedding_(
+            backbone, letters(), objectives.triplet_loss, num_steps=1, seed=0
+        )
+    with pytest.raises(CompanionError, match="a Backbone; expected a EmbeddingNet"):
+        embedding.embed(backbone, letters())
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (LABELS.tolist(), "labels: got .*, a list; expected a Tensor"),
+        (LABELS - 5, "labels: got identity -3; expected identities from 0 on"),
+        (LABELS.float(), r"labels: got shape \(16,\) of torch.float32"),
+    ],
+)
+def test_batches_are_drawn_from_identities(labels, message):
+    with pytest.raises(CompanionError, match=message):
+        draw(0, labels=labels)

@@ -149,6 +149,35 @@ def test_bootstrap_refuses(arguments, options, message):
         evaluation.bootstrap_interval(*arguments, **options)
 
 
+def test_groups_may_stand_in_a_list_an_array_or_a_tensor():
+    correct, groups = [0, 1] * 12, torch.arange(12).repeat(2)
+    intervals = [
+        evaluation.bootstrap_interval(correct, groups=each, num_resamples=200)
+        for each in (groups, groups.numpy(), groups.tolist(), [f"p{g}" for g in groups.tolist()])
+    ]
+    assert all(interval == intervals[0] for interval in intervals)
+    assert intervals[0].method == "bootstrap over 12 groups"
+
+
+@pytest.mark.parametrize("groups", [3, torch.arange(12)[:, None], [[i] for i in range(12)]])
+def test_groups_are_one_name_an_item(groups):
+    with pytest.raises(CompanionError, match=r"groups: got .*; expected one name or number an ite"):
+        evaluation.bootstrap_interval([0, 1] * 6, groups=groups)
+
+
+@pytest.mark.parametrize("denominators", [[0, 0], [-1, 2]])
+def test_denominators_are_counts(denominators):
+    with pytest.raises(CompanionError, match="denominators: got .*; expected at least 0"):
+        evaluation.bootstrap_interval([1, 1], denominators)
+
+
+def test_values_are_numbers_and_may_come_with_a_gradient():
+    with pytest.raises(CompanionError, match=r"values: got \['a', 'b'\]; expected a row"):
+        evaluation.t_interval(["a", "b"])
+    values = torch.tensor([0.5, 0.7, 0.6])
+    assert evaluation.t_interval(values.requires_grad_()) == evaluation.t_interval(values.tolist())
+
+
 # --- comparisons -------------------------------------------------------------------------------
 
 

@@ -395,3 +395,88 @@ def test_an_item_that_the_new_shares_leave_nothing_is_refused():
         evaluation.shift_priors(
             probabilities, old=torch.tensor([0.5, 0.5]), new=torch.tensor([1.0, 0.0])
         )
+
+
+@pytest.mark.parametrize("threshold", [None, math.nan, np.float32("nan"), "0.5", True, [0.5]])
+def test_a_threshold_is_a_number(threshold):
+    scores, labels = [0.1, 0.9], [0, 1]
+    with pytest.raises(CompanionError, match=r"threshold: got .*; expected a number"):
+        evaluation.decision_rates(scores, labels, threshold=threshold)
+    with pytest.raises(CompanionError, match=r"threshold: got .*; expected a number"):
+        evaluation.expected_cost(scores, labels, threshold=threshold, costs=Costs(1, 1))
+
+
+def test_infinite_thresholds_call_nothing_or_everything():
+    scores, labels = [0.1, 0.9, 0.4], [0, 1, 0]
+    rates = [evaluation.decision_rates(scores, labels, threshold=t) for t in (math.inf, -math.inf)]
+    assert [(r.sensitivity, r.specificity) for r in rates] == [(0, 1), (1, 0)]
+    of_tensor = evaluation.decision_rates(scores, labels, threshold=torch.tensor(0.5))
+    assert (of_tensor.sensitivity, of_tensor.specificity, of_tensor.threshold) == (1, 1, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("scores", "labels", "message"),
+    [
+        (["a", "b"], [0, 1], r"scores: got \['a', 'b'\]; expected one number an item"),
+        ([0.1, 0.9], ["healthy", "ill"], "labels: got .*; expected one number an item"),
+        ([[0.1], [0.2, 0.8]], [0, 1], "scores: got"),
+    ],
+)
+def test_scores_and_labels_are_numbers(scores, labels, message):
+    with pytest.raises(CompanionError, match=message):
+        evaluation.decision_rates(scores, labels, threshold=0.5)
+
+
+def test_costs_are_costs():
+    for call in (
+        evaluation.threshold_from_costs,
+        lambda c: evaluation.expected_cost([0.1, 0.9], [0, 1], threshold=0.5, costs=c),
+        lambda c: evaluation.cheapest_threshold([0.1, 0.9], [0, 1], costs=c),
+    ):
+        with pytest.raises(CompanionError, match=r"costs: got \(1, 9\), a tuple; expected a Costs"):
+            call((1, 9))
+
+
+@pytest.mark.parametrize("prevalence", ["x", None, math.nan])
+def test_a_prevalence_is_a_number(prevalence):
+    with pytest.raises(CompanionError, match="prevalence: got .*; expected a fraction"):
+        evaluation.predictive_values(sensitivity=0.9, specificity=0.9, prevalence=prevalence)
+
+
+def test_shares_and_probabilities_are_tensors():
+    rows, even = torch.tensor([[0.3, 0.7]]), torch.tensor([0.5, 0.5])
+    with pytest.raises(
+        CompanionError, match=r"shares of the classes, old: got \[0.5, 0.5\], a list"
+    ):
+        evaluation.shift_priors(rows, old=[0.5, 0.5], new=even)
+    with pytest.raises(CompanionError, match="shares of the classes, new: got .* a ndarray"):
+        evaluation.shift_priors(rows, old=even, new=even.numpy())
+    with pytest.raises(CompanionError, match="probabilities: got .* a list; expected a Tensor"):
+        evaluation.estimate_priors(rows.tolist(), old=even)
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, None, "high", np.ones(3)])
+def test_a_statistic_is_a_finite_number(value):
+    with pytest.raises(CompanionError, match=r"statistic: got .* on a resample; expected a finite"):
+        evaluation.bootstrap_statistic(
+            lambda drawn: value if drawn[0] == 0 else 1.0, 5, num_resamples=50
+        )
+
+
+def test_a_statistic_is_a_function():
+    with pytest.raises(CompanionError, match="statistic: got 'median'; expected a function"):
+        evaluation.bootstrap_statistic("median", 20)
+
+
+def test_the_items_of_each_group_stay_together():
+    """Groups in any order: what is drawn are whole groups, their items in order."""
+    names = ["b", "a", "c", "a", "d", "e", "f", "g", "h", "i", "j", "b"]
+    seen = []
+    evaluation.bootstrap_statistic(
+        lambda drawn: seen.append(drawn.tolist()) or 0.0, len(names), groups=names, num_resamples=20
+    )
+    for drawn in seen:
+        for first, second in ((0, 11), (1, 3)):
+            places = [place for place, item in enumerate(drawn) if item == first]
+            assert all(drawn[place + 1] == second for place in places)
+            assert drawn.count(second) == len(places)

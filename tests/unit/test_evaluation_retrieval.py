@@ -142,3 +142,37 @@ def test_embeddings_that_are_not_finite_are_refused():
     lost = torch.full((4, 3), torch.nan)
     with pytest.raises(CompanionError, match="queries: got a value that is not finite"):
         evaluation.retrieve(lost, torch.tensor([0, 0, 1, 1]))
+
+
+@pytest.mark.parametrize("threshold", [None, float("nan"), "0.5", True])
+def test_a_threshold_is_a_number(threshold):
+    rows = torch.eye(3)
+    with pytest.raises(CompanionError, match=r"threshold: got .*; expected a number"):
+        evaluation.identify(rows, rows, torch.arange(3), threshold=threshold)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0, 1, 2], r"got \[0, 1, 2\], a list; expected a Tensor"),
+        (torch.tensor([0, 1, -1]), "got identity -1; expected identities from 0 on"),
+        (torch.tensor([0.0, 1.0, 2.0]), r"got shape \(3,\) of torch.float32"),
+    ],
+)
+def test_identities_are_whole_numbers_from_0(labels, message):
+    rows, right = torch.eye(3), torch.arange(3)
+    with pytest.raises(CompanionError, match=f"gallery_labels: {message}"):
+        evaluation.identify(rows, rows, labels, threshold=0.5)
+    with pytest.raises(CompanionError, match=f"query_labels: {message}"):
+        evaluation.retrieve(rows, labels, rows, right)
+    with pytest.raises(CompanionError, match=f"enrolled: {message}"):
+        evaluation.open_set_rates(right, right, labels)
+
+
+def test_strangers_may_be_labelled_as_nobody():
+    names = torch.tensor([0, 1, evaluation.NOBODY, 2])
+    truth = torch.tensor([0, 2, evaluation.NOBODY, evaluation.NOBODY])
+    rates = evaluation.open_set_rates(names, truth, torch.tensor([0, 1, 2]))
+    assert (rates.false_positive_rate, rates.miss_rate) == (0.5, 0.5)
+    with pytest.raises(CompanionError, match="names: got identity -2"):
+        evaluation.open_set_rates(names - 1, truth, torch.tensor([0, 1, 2]))

@@ -234,9 +234,86 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(CompanionError, match="num_pairs: got 7; expected an even number"):
         evaluation.make_pairs(LABELS, num_pairs=7, seed=0)
     with pytest.raises(CompanionError, match="labels: got 1 identities, 1 of them with two"):
-        evaluation.make_pairs(torch.zeros(5), num_pairs=2, seed=0)
+        evaluation.make_pairs(torch.zeros(5, dtype=torch.long), num_pairs=2, seed=0)
     with pytest.raises(CompanionError, match="genuine pairs: got 8 different ones; expected 50"):
         evaluation.make_pairs(LABELS[28:], num_pairs=100, seed=0)
     values, pairs, labels = identities(num=9)
     with pytest.raises(CompanionError, match="bootstrap over identities: got 9 identities"):
         evaluation.verification_interval(accepted_impostors, values, pairs, labels)
+
+
+@pytest.mark.parametrize("threshold", [None, float("nan"), "0.5", True, [0.5]])
+def test_a_threshold_is_a_number(threshold):
+    with pytest.raises(CompanionError, match=r"threshold: got .*; expected a number"):
+        evaluation.rates_at(threshold, [0.1, 0.9], np.array([False, True]))
+
+
+def test_an_infinite_threshold_accepts_nothing_and_a_tensor_is_a_number():
+    pairs = [0.1, 0.9, 0.6], np.array([False, True, True])
+    nothing = evaluation.rates_at(float("inf"), *pairs)
+    assert (nothing.false_accept_rate, nothing.true_accept_rate) == (0, 0)
+    assert evaluation.rates_at(torch.tensor(0.75), *pairs).true_accept_rate == 0.5
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0, 0, 1, 1], r"labels: got \[0, 0, 1, 1\], a list; expected a Tensor"),
+        (torch.tensor([0, 0, -1, -1]), "labels: got identity -1; expected identities from 0 on"),
+        (torch.tensor([0.0, 0.0, 1.0, 1.0]), r"labels: got shape \(4,\) of torch.float32"),
+        (torch.tensor([[0, 0], [1, 1]]), r"labels: got shape \(2, 2\)"),
+    ],
+)
+def test_pairs_are_made_of_identities(labels, message):
+    with pytest.raises(CompanionError, match=message):
+        evaluation.make_pairs(labels, num_pairs=2, seed=0)
+
+
+def test_cosines_want_the_items_that_the_pairs_are_of():
+    pairs = evaluation.make_pairs(torch.arange(6).repeat(2), num_pairs=8, seed=0)
+    with pytest.raises(CompanionError, match=r"pairs: got positions \d\.\.1\d; expected 0\.\.8"):
+        evaluation.cosine_of_pairs(torch.ones(9, 2), pairs)
+    with pytest.raises(CompanionError, match="embeddings: got .*, a list; expected a Tensor"):
+        evaluation.cosine_of_pairs([[1.0]] * 12, pairs)
+    with pytest.raises(CompanionError, match="pairs: got .*, a list; expected a Pairs"):
+        evaluation.cosine_of_pairs(torch.ones(12, 2), [(0, 1)])
+    with_gradient = torch.randn(12, 2, generator=torch.Generator().manual_seed(0))
+    plain = evaluation.cosine_of_pairs(with_gradient, pairs)
+    assert np.array_equal(evaluation.cosine_of_pairs(with_gradient.requires_grad_(), pairs), plain)
+
+
+@pytest.mark.parametrize(
+    ("statistic", "message"),
+    [
+        (lambda *_: float("inf"), "statistic: got inf on a resample; expected a finite number"),
+        (lambda *_: None, "statistic: got None on a resample"),
+        (lambda *_: float("nan"), "statistic: got undefined on 50 of 50 resamples"),
+        ("eer", "statistic: got 'eer'; expected a function"),
+    ],
+)
+def test_an_interval_wants_a_statistic_that_is_a_number(statistic, message):
+    values, pairs, labels = identities()
+    with pytest.raises(CompanionError, match=message):
+        evaluation.verification_interval(statistic, values, pairs, labels, num_resamples=50)
+
+
+def test_resamples_on_which_the_statistic_is_undefined_are_counted():
+    values, pairs, labels = identities()
+    calls = iter(range(100))
+
+    def statistic(*_):
+        number = next(calls)
+        return float("nan") if number % 25 == 0 else number
+
+    interval = evaluation.verification_interval(statistic, values, pairs, labels, num_resamples=100)
+    defined = [n for n in range(100) if n % 25]
+    ends = np.quantile(defined, [0.025, 0.975])
+    assert (interval.low, interval.high) == pytest.approx(tuple(ends))
+    assert interval.method == "bootstrap over 12 identities, 4 of 100 resamples undefined"
+
+
+def test_an_interval_wants_the_labels_of_all_items():
+    values, pairs, labels = identities()
+    for short, message in ((labels[:5], "pairs: got positions"), (labels.tolist(), "a list; exp")):
+        with pytest.raises(CompanionError, match=message):
+            evaluation.verification_interval(accepted_impostors, values, pairs, short)

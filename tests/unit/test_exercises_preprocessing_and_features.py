@@ -78,3 +78,16 @@ def test_the_check_leaves_the_state_of_chance_alone():
 )
 def test_verdicts_that_follow_are_right(word, gain):
     assert check(IDS[3], verdict(word, gain=gain)).passed
+
+
+def test_the_verdict_is_about_coarse_less_fine():
+    """Which list is compared with which is said, with the value's sign."""
+    found = check(IDS[3], verdict("lower", gain=-0.1))
+    assert "coarse less fine: -0.1" in found.message.replace("\u2212", "-")
+    assert "coarse less fine?" in check(IDS[3], verdict("higher", gain=-0.1)).message
+
+
+def test_two_sources_are_enough_in_a_rehearsal(monkeypatch):
+    assert check(IDS[3], verdict("lower", num=2)).misconception == "fewer than five seeds"
+    monkeypatch.setenv("COMPANION_SCALE", "rehearsal")
+    assert check(IDS[3], verdict("lower", num=2)).misconception != "fewer than five seeds"

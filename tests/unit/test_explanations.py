@@ -332,3 +332,78 @@ def test_boxes_in_pixels_are_refused():
     for judge in (explanations.pointing_hits, explanations.share_inside):
         with pytest.raises(CompanionError, match="expected corners as fractions"):
             judge(maps, pixels)
+
+
+# --- bad input ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        (torch.tensor([0, 3]), r"classes: got class 3; expected class ids .* in 0\.\.2"),
+        (torch.tensor([-1, 0]), "classes: got class -1"),
+        (torch.tensor([0.0, 1.0]), "classes: got torch.float32"),
+        ([0, 1], r"classes: got \[0, 1\], a list; expected a Tensor"),
+    ],
+)
+def test_a_class_that_the_head_does_not_have_has_no_map(classes, message):
+    images, maps = images_of(2), torch.zeros(2, 32, 32)
+    with pytest.raises(CompanionError, match=message):
+        explanations.grad_cam(glyph_model(), images, classes, group="layer3")
+    with pytest.raises(CompanionError, match=message):
+        explanations.deletion_curve(glyph_model(), images, classes, maps, fractions=[0.1], fill=0)
+
+
+def test_a_backbone_alone_explains_nothing():
+    backbone, classes = load_backbone("glyphnet"), torch.tensor([0])
+    with pytest.raises(CompanionError, match="model: got a Backbone; expected a Model"):
+        explanations.grad_cam(backbone, images_of(1), classes, group="layer3")
+    with pytest.raises(CompanionError, match="model: got a Backbone; expected a Model"):
+        next(explanations.randomised_cascade(backbone, seed=0))
+
+
+def test_images_and_maps_are_tensors_of_the_right_shape():
+    one = torch.zeros(1, 2, 2)
+    box = torch.tensor([[0.0, 0, 1, 1]])
+    model, images, classes = glyph_model(), images_of(1), torch.tensor([0])
+    calls = {
+        "images: got .*, a list": lambda: explanations.grad_cam(
+            model, images.tolist(), classes, group="layer3"
+        ),
+        "maps: got .*, a list": lambda: explanations.enlarge_maps([[[1.0]]], (2, 2)),
+        r"maps: got shape \(2, 2\); .*one map an image": lambda: explanations.enlarge_maps(
+            one[0], (2, 2)
+        ),
+        "size: got 0": lambda: explanations.enlarge_maps(one, (0, 2)),
+        "second: got .*, a list": lambda: explanations.map_similarity(one, [[[1.0]]]),
+        "boxes: got .*, a list": lambda: explanations.pointing_hits(one, [[0, 0, 1, 1]]),
+        "boxes: got a corner outside": lambda: explanations.share_inside(one, box * torch.nan),
+        "maps: got None": lambda: explanations.deletion_curve(
+            model, images, classes, None, fractions=[0.1], fill=0
+        ),
+        "fractions: got 0.5": lambda: explanations.deletion_curve(
+            model, images, classes, torch.zeros(1, 32, 32), fractions=0.5, fill=0
+        ),
+    }
+    for message, call in calls.items():
+        with pytest.raises(CompanionError, match=message):
+            call()
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_a_map_is_the_same_where_gradients_are_switched_off(mode):
+    model, images, classes = glyph_model(), images_of(2), torch.tensor([0, 2])
+    expected = explanations.grad_cam(model, images, classes, group="layer3")
+    rows = explanations.sanity_check(model, images, classes, group="layer3")
+    with mode():
+        found = explanations.grad_cam(model, images * 1, classes * 1, group="layer3")
+        same = explanations.sanity_check(model, images * 1, classes * 1, group="layer3")
+    assert torch.equal(found, expected)
+    assert same == rows
+
+
+def test_a_model_that_was_made_for_inference_alone_is_refused():
+    with torch.inference_mode():
+        model = glyph_model()
+    with pytest.raises(CompanionError, match=r"model: got one that was made under torch\.infer"):
+        explanations.grad_cam(model, images_of(1), torch.tensor([0]), group="layer3")

@@ -188,12 +188,12 @@ def test_scale_and_order_of_the_items_do_not_matter(loss):
 
 def test_what_does_not_fit_is_refused():
     embeddings = drawn()
-    with pytest.raises(CompanionError, match=r"labels: got shape \(9,\).*one identity an emb"):
+    with pytest.raises(CompanionError, match=r"labels: got shape \(9,\).*one identity an ite"):
         objectives.triplet_loss(embeddings, LABELS[:9])
     with pytest.raises(CompanionError, match="batch: got 10 items of 10 identities"):
         objectives.contrastive_loss(embeddings, torch.arange(10))
     with pytest.raises(CompanionError, match="batch: got 10 items of 1 identities"):
-        objectives.triplet_loss(embeddings, torch.zeros(10))
+        objectives.triplet_loss(embeddings, torch.zeros(10, dtype=torch.long))
     with pytest.raises(CompanionError, match="mining: got 'semihard'.*did you mean 'semi_hard'"):
         objectives.triplet_loss(embeddings, LABELS, mining="semihard")
     with pytest.raises(CompanionError, match="margin: got 3.0; expected at most 2"):
@@ -204,3 +204,46 @@ def test_what_does_not_fit_is_refused():
         objectives.ArcFace(5, 2)(embeddings.float(), LABELS)
     with pytest.raises(CompanionError, match="embedding_dim: got 5; expected 6"):
         objectives.ArcFace(6, 4)(embeddings.float(), LABELS)
+
+
+@pytest.mark.parametrize("loss", [objectives.contrastive_loss, objectives.triplet_loss])
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0, 0, 1, 1], r"labels: got \[0, 0, 1, 1\], a list; expected a Tensor"),
+        (torch.tensor([0, 0, -1, -1]), "labels: got identity -1; expected identities from 0 on"),
+        (torch.tensor([0.0, 0.0, 1.0, 1.0]), r"labels: got shape \(4,\) of torch.float32"),
+    ],
+)
+def test_identities_are_whole_numbers_from_0(loss, labels, message):
+    with pytest.raises(CompanionError, match=message):
+        loss(torch.eye(4), labels)
+
+
+@pytest.mark.parametrize("loss", [objectives.contrastive_loss, objectives.triplet_loss])
+def test_a_nan_is_no_batch_without_cost(loss):
+    embeddings = torch.eye(4)
+    embeddings[0, 0] = torch.nan
+    with pytest.raises(CompanionError, match="embeddings: got a value that is not finite"):
+        loss(embeddings, torch.tensor([0, 0, 1, 1]))
+
+
+def test_double_precision_is_single_precision_more_exactly():
+    embeddings, labels = drawn(12), torch.arange(12) % 4
+    arcface = objectives.ArcFace(embeddings.shape[1], 4)
+    single, double = arcface(embeddings.float(), labels), arcface(embeddings.double(), labels)
+    assert double.dtype == torch.float64
+    torch.testing.assert_close(double.float(), single, rtol=1e-4, atol=1e-4)
+    mixed = objectives.squared_distances(embeddings.float(), embeddings.double())
+    both = objectives.squared_distances(embeddings.double(), embeddings.double())
+    assert mixed.dtype == torch.float64
+    torch.testing.assert_close(mixed, both, rtol=1e-4, atol=1e-5)
+
+
+def test_arcface_and_distances_want_tensors():
+    with pytest.raises(CompanionError, match="labels: got .*, a list; expected a Tensor"):
+        objectives.ArcFace(4, 2)(torch.eye(4), [0, 0, 1, 1])
+    with pytest.raises(CompanionError, match="first features: got .*, a list; expected a Tensor"):
+        objectives.squared_distances([[1.0]], torch.eye(1))
+    with pytest.raises(CompanionError, match="feature_dim of first and second: got 4 and 3"):
+        objectives.squared_distances(torch.eye(4), torch.eye(3))

@@ -78,3 +78,42 @@ def test_what_does_not_fit_is_refused():
         report.plot_boxes([], classes=CLASSES)
     with pytest.raises(CompanionError, match="min_score"):
         report.plot_boxes([IMAGE], classes=CLASSES, min_score=50)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"labels": [FOUND]}, r"labels of image 0: got shape \(2, 6\); expected \(boxes, 5\)"),
+        ({"labels": LABELS}, r"labels of image 0: got shape \(5,\); .*one such tensor an image"),
+        ({"labels": [LABELS.tolist()]}, "labels of image 0: got .* a list; expected a Tensor"),
+        ({"detections": [LABELS]}, r"got shape \(1, 5\); .* four corners, score"),
+        ({"labels": [LABELS + torch.tensor([2, 0, 0, 0, 0])]}, r"got class id 2; expected 0\.\.1"),
+        ({"labels": [LABELS - torch.tensor([1, 0, 0, 0, 0])]}, "got class id -1"),
+        ({"labels": [LABELS + torch.tensor([0.5, 0, 0, 0, 0])]}, "got class id 0.5"),
+        ({"labels": [torch.tensor([[0, 10.0, 4, 30, 8]])]}, r"\(10, 4, 30, 8\); expected fractio"),
+        ({"labels": [LABELS * torch.tensor([1, torch.nan, 1, 1, 1])]}, r"corners \(nan, 0.5"),
+    ],
+)
+def test_boxes_that_would_be_drawn_wrongly_are_refused(given, message):
+    with pytest.raises(CompanionError, match=message):
+        report.plot_boxes([IMAGE], classes=CLASSES, **given)
+
+
+def test_a_frame_may_reach_over_the_edge():
+    row = torch.tensor([[0, -0.25, 0.5, 1.25, 1.5]])
+    axes = report.plot_boxes([IMAGE], classes=CLASSES, labels=[row]).axes[0]
+    assert frames(axes, "--") == [(-20.5, 19.5, 99.5, 59.5)]
+
+
+@pytest.mark.parametrize("images", [IMAGE, [IMAGE.permute(1, 2, 0)], [IMAGE[None]], [IMAGE[:2]]])
+def test_pictures_have_their_channels_first(images):
+    with pytest.raises(CompanionError, match=r"image 0: got shape .*; expected \(channels, height"):
+        report.plot_boxes(images, classes=CLASSES)
+
+
+def test_one_picture_alone_is_checked_too():
+    figure = report.plot_boxes([IMAGE], classes=CLASSES)
+    with pytest.raises(CompanionError, match="labels: got class id 7"):
+        report.draw_boxes(figure.axes[0], IMAGE, classes=CLASSES, labels=LABELS + 7)
+    with pytest.raises(CompanionError, match="image: got shape"):
+        report.draw_boxes(figure.axes[0], IMAGE[0], classes=CLASSES)

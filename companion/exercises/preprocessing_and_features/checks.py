@@ -10,24 +10,19 @@ from torch.nn import functional
 
 from companion import runtime
 from companion.backbones.glyphnet import MEAN, STD
-from companion.evaluation import MIN_SEEDS, paired_comparison
+from companion.evaluation import MIN_SEEDS
 from companion.exercises.answers import (
     WrongKind,
-    as_choice,
-    as_fraction,
-    as_mapping,
     as_number,
-    as_numbers,
     as_tensor,
 )
-from companion.exercises.framework import Feedback, first_of, right, wrong
-from companion.exercises.misconceptions import percent, seeds_not_varied
+from companion.exercises.framework import Feedback, right, wrong
+from companion.exercises.verdicts import judged_verdict
 
 __all__ = [
     "NEW",
     "OLD",
     "SEEN",
-    "VERDICTS",
     "check_box",
     "check_chain",
     "check_seen",
@@ -182,43 +177,14 @@ def _judged_training(chain: Any) -> Feedback | None:
 
 # --- 4: a verdict on four other digits ---
 
-VERDICTS = ("higher", "lower", "not told apart")
-
 
 def check_verdict(answer: Any) -> Feedback:
     """Check two lists of accuracies, and a verdict that follows from them."""
-    given = as_mapping(answer, ("fine", "coarse", "verdict"))
-    lists = {name: as_numbers(given[name]) for name in ("fine", "coarse")}
-    verdict = as_choice(given["verdict"], VERDICTS)
-    flat = [value for values in lists.values() for value in values]
-    recognised = first_of(percent(value) for value in flat)
-    if recognised is not None:
-        return recognised
-    for value in flat:
-        as_fraction(value)
-    fewest = 2 if runtime.scale() == "rehearsal" else MIN_SEEDS
-    if min(map(len, lists.values())) < fewest or len(lists["fine"]) != len(lists["coarse"]):
-        return wrong(
-            "One accuracy a source, five sources each, in the same order.",
-            misconception="fewer than five seeds",
-        )
-    if lists["fine"] == lists["coarse"]:
-        return wrong("Both lists are the same.", misconception="one source judged twice")
-    varied = first_of(seeds_not_varied(values) for values in lists.values())
-    return varied or _judged_verdict(lists["fine"], lists["coarse"], verdict)
-
-
-def _judged_verdict(fine: list[float], coarse: list[float], verdict: str) -> Feedback:
-    """Return whether the verdict follows from the differences."""
-    found = paired_comparison(coarse, fine)
-    sign = "higher" if found.mean_difference > 0 else "lower"
-    if verdict == (sign if found.claim else "not told apart"):
-        return right(f"The verdict follows from the differences, coarse less fine: {found}.")
-    if not found.claim:
-        return wrong(
-            "The interval of the paired difference holds 0: its sign may not be claimed.",
-            misconception="a claim without a test",
-        )
-    if verdict == "not told apart":
-        return wrong("The interval does not hold 0.", misconception="a difference overlooked")
-    return wrong("Which way is coarse less fine?", misconception="the sign of the difference")
+    return judged_verdict(
+        answer,
+        first="fine",
+        second="coarse",
+        too_few="One accuracy a source, five sources each, in the same order.",
+        judged_twice="one source judged twice",
+        fewest=2 if runtime.scale() == "rehearsal" else MIN_SEEDS,
+    )

@@ -10,23 +10,17 @@ from torch import Tensor, nn
 
 from companion import runtime, strategies
 from companion.checks import CompanionError
-from companion.evaluation import MIN_SEEDS, paired_comparison
 from companion.exercises.answers import (
     WrongKind,
-    as_choice,
-    as_fraction,
-    as_mapping,
     as_number,
-    as_numbers,
 )
 from companion.exercises.framework import Feedback, first_of, right, wrong
-from companion.exercises.misconceptions import percent, seeds_not_varied
+from companion.exercises.verdicts import judged_verdict
 
 __all__ = [
     "COPIED",
     "GROUPS",
     "NUM_TRAINED",
-    "VERDICTS",
     "check_cut",
     "check_plan",
     "check_trained",
@@ -231,39 +225,13 @@ def _findings(
 
 # --- 4: a verdict on new data ---
 
-VERDICTS = ("higher", "lower", "not told apart")
-
 
 def check_verdict(answer: Any) -> Feedback:
     """Check two lists of accuracies, and a verdict that follows from them."""
-    given = as_mapping(answer, ("base", "tuned", "verdict"))
-    lists = {name: as_numbers(given[name]) for name in ("base", "tuned")}
-    verdict = as_choice(given["verdict"], VERDICTS)
-    flat = [value for values in lists.values() for value in values]
-    recognised = first_of(percent(value) for value in flat)
-    if recognised is not None:
-        return recognised
-    for value in flat:
-        as_fraction(value)
-    if min(map(len, lists.values())) < MIN_SEEDS or len(lists["base"]) != len(lists["tuned"]):
-        return wrong("Five seeds each, the same for both.", misconception="fewer than five seeds")
-    if lists["base"] == lists["tuned"]:
-        return wrong("Both lists are the same.", misconception="one network judged twice")
-    varied = first_of(seeds_not_varied(values) for values in lists.values())
-    return varied or _judged_verdict(lists["base"], lists["tuned"], verdict)
-
-
-def _judged_verdict(base: list[float], tuned: list[float], verdict: str) -> Feedback:
-    """Return whether the verdict follows from the differences."""
-    found = paired_comparison(tuned, base)
-    sign = "higher" if found.mean_difference > 0 else "lower"
-    if verdict == (sign if found.claim else "not told apart"):
-        return right(f"The verdict follows from the differences: {found}.")
-    if not found.claim:
-        return wrong(
-            "The interval of the paired difference holds 0: its sign may not be claimed.",
-            misconception="a claim without a test",
-        )
-    if verdict == "not told apart":
-        return wrong("The interval does not hold 0.", misconception="a difference overlooked")
-    return wrong("Which way is tuned less base?", misconception="the sign of the difference")
+    return judged_verdict(
+        answer,
+        first="base",
+        second="tuned",
+        too_few="Five seeds each, the same for both.",
+        judged_twice="one network judged twice",
+    )
