@@ -49,6 +49,7 @@ COLUMNS = {
     ),
     "entities": ("id", "genre", "text", "second_text"),
     "sentence_pairs": ("id", "kind", "score", "second_score", "first", "second"),
+    "languages": ("id", "domain", "polarity", "english", "german", "chinese"),
 }
 """Columns of each table, by its name."""
 
@@ -60,7 +61,12 @@ ALLOWED = {
 }
 """What a column may hold; its second pass too."""
 
-TEXTS = {"reviews": ("text",), "entities": ("text",), "sentence_pairs": ("first", "second")}
+TEXTS = {
+    "reviews": ("text",),
+    "entities": ("text",),
+    "sentence_pairs": ("first", "second"),
+    "languages": ("english", "german", "chinese"),
+}
 """Columns whose texts must all differ."""
 
 CONTRAST = re.compile(
@@ -194,6 +200,18 @@ def counts(tables: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
             "mean_score_by_kind": _mean_scores(pairs),
             "spearman_of_kind_alone": _kind_alone(pairs),
             "spearman_of_shared_words": _shared_words(pairs),
+        },
+        "languages": {
+            "texts": len(tables["languages"]),
+            "domain": _tally(tables["languages"], "domain"),
+            "polarity": _tally(tables["languages"], "polarity"),
+            "median_words": {
+                name: statistics.median(len(row[name].split()) for row in tables["languages"])
+                for name in ("english", "german")
+            },
+            "median_signs_chinese": statistics.median(
+                len(row["chinese"]) for row in tables["languages"]
+            ),
         },
     }
 
@@ -331,8 +349,8 @@ def card(log: dict[str, Any]) -> str:
             value = value[key]
         if isinstance(value, list):
             return ", ".join(f"`{item}`" for item in value)
-        is_measured = match[1].startswith("agreement") and isinstance(value, float)
-        return f"{value:.3f}" if is_measured else f"{value}"
+        places = ".3f" if match[1].startswith("agreement") else "g"
+        return format(value, places) if isinstance(value, float) else f"{value}"
 
     return re.sub(r"<([\w.:]+)>", figure, CARD_TEMPLATE.read_text(encoding="utf-8"))
 

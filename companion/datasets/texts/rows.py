@@ -42,7 +42,7 @@ def read_rows(name: str, sha256: str) -> tuple[dict[str, Any], ...]:
     if found != sha256:
         checks.fail(f"file {path}", got=f"SHA-256 {found}", expected=f"SHA-256 {sha256}", do=again)
     try:
-        lines = gzip.decompress(content).decode("utf-8").splitlines()
+        lines = gzip.decompress(content).decode("utf-8").rstrip("\n").split("\n")
     except (OSError, EOFError, zlib.error) as error:  # pragma: no cover - after a good checksum
         checks.fail(f"file {path}", got=str(error), expected="a gzip file", do=again)
     return tuple(json.loads(line) for line in lines)
