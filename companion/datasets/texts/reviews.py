@@ -152,17 +152,47 @@ def load_stars(path: Path | None = None) -> Source:
 
 
 def load_products(path: Path | None = None) -> Source:
-    """Load the reviews of products; otherwise as `load_reviews`."""
+    """Load the reviews of products, for or against.
+
+    Args:
+        path: not used.
+
+    Returns:
+        Pool and test, which share no topic; texts; groups are domain and topic.
+
+    Raises:
+        CompanionError: a path was given, or the bundled file is missing or broken.
+    """
     return _source(REVIEWS_PRODUCTS, path, ("products",), DOMAIN_TEST_SHARE)
 
 
 def load_places(path: Path | None = None) -> Source:
-    """Load the reviews of places; otherwise as `load_reviews`."""
+    """Load the reviews of places, for or against.
+
+    Args:
+        path: not used.
+
+    Returns:
+        Pool and test, which share no topic; texts; groups are domain and topic.
+
+    Raises:
+        CompanionError: a path was given, or the bundled file is missing or broken.
+    """
     return _source(REVIEWS_PLACES, path, ("places",), DOMAIN_TEST_SHARE)
 
 
 def load_films(path: Path | None = None) -> Source:
-    """Load the reviews of films; otherwise as `load_reviews`."""
+    """Load the reviews of films, for or against.
+
+    Args:
+        path: not used.
+
+    Returns:
+        Pool and test, which share no topic; texts; groups are domain and topic.
+
+    Raises:
+        CompanionError: a path was given, or the bundled file is missing or broken.
+    """
     return _source(REVIEWS_FILMS, path, ("films",), DOMAIN_TEST_SHARE)
 
 
