@@ -319,7 +319,14 @@ def test_the_agreement_of_the_reviews_is_counted_right(log):
     assert figures["stars"]["kappa_quadratic"] == pytest.approx(weighted, abs=5e-5)
     assert sum(map(sum, figures["stars_table"])) == 690
     assert figures["stars_table"][1][4] == 1 and figures["stars_table"][3][0] == 1
-    assert sum(figures["stars_apart"][k] for k in ("between_1_and_2", "between_4_and_5", "at_3"))
+    assert figures["stars_apart"] == {
+        "texts": sum(x > 0 for x in apart),
+        "between_1_and_2": sum({a, b} == {1, 2} for a, b in zip(first, second, strict=True)),
+        "between_4_and_5": sum({a, b} == {4, 5} for a, b in zip(first, second, strict=True)),
+        "at_3": sum(a != b and 3 in (a, b) for a, b in zip(first, second, strict=True)),
+        "threes": first.count(3),
+        "threes_again": sum(a == b == 3 for a, b in zip(first, second, strict=True)),
+    }
     words = ([row[p + "polarity"] for row in found] for p in ("", "second_"))
     plain = slow_kappa(*words, weight=lambda a, b: float(a != b))
     assert figures["polarity"]["kappa"] == pytest.approx(plain, abs=5e-5)
