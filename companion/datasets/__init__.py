@@ -1,4 +1,4 @@
-"""From a name to splits of raw examples: digits, letters, drawn scenes, your own folder.
+"""From a name to splits of raw examples: digits, letters, drawn scenes, texts, your own folder.
 
 A dataset is a module with a `CARD` and a function `load(path) -> Source`; it is registered here.
 """
@@ -20,6 +20,7 @@ from companion.datasets import (
     pets,
     scenes,
     smears,
+    texts,
 )
 from companion.datasets.base import FILES, LOADERS, Loader, Source, register_dataset
 from companion.registry import DATASETS
@@ -81,3 +82,9 @@ register_dataset(smears.SMEAR_CELLS, smears.load_cells)
 register_dataset(bccd_cells.CARD, bccd_cells.load, files=bccd_cells.FILES)
 register_dataset(medmnist.BLOOD, medmnist.load_blood)
 register_dataset(medmnist.PNEUMONIA, medmnist.load_pneumonia)
+register_dataset(texts.REVIEWS, texts.load_reviews)
+register_dataset(texts.REVIEW_STARS, texts.load_stars)
+register_dataset(texts.REVIEWS_PRODUCTS, texts.load_products)
+register_dataset(texts.REVIEWS_PLACES, texts.load_places)
+register_dataset(texts.REVIEWS_FILMS, texts.load_films)
+register_dataset(texts.ENTITIES, texts.load_entities)
