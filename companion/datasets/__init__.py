@@ -18,6 +18,7 @@ from companion.datasets import (
     medmnist,
     omniglot,
     pets,
+    public_texts,
     scenes,
     smears,
 )
@@ -81,3 +82,12 @@ register_dataset(smears.SMEAR_CELLS, smears.load_cells)
 register_dataset(bccd_cells.CARD, bccd_cells.load, files=bccd_cells.FILES)
 register_dataset(medmnist.BLOOD, medmnist.load_blood)
 register_dataset(medmnist.PNEUMONIA, medmnist.load_pneumonia)
+register_dataset(
+    public_texts.polarity.CARD, public_texts.polarity.load, files=public_texts.polarity.FILES
+)
+register_dataset(
+    public_texts.wnut17.CARD, public_texts.wnut17.load, files=public_texts.wnut17.FILES
+)
+register_dataset(
+    public_texts.ud_english.CARD, public_texts.ud_english.load, files=public_texts.ud_english.FILES
+)
