@@ -12,6 +12,7 @@ from companion.datasets import (
     bccd_cells,
     boxes_folder,
     digits,
+    docstring_library,
     fashion_mnist,
     folder,
     glyphs,
@@ -91,3 +92,4 @@ register_dataset(
 register_dataset(
     public_texts.ud_english.CARD, public_texts.ud_english.load, files=public_texts.ud_english.FILES
 )
+register_dataset(docstring_library.CARD, docstring_library.load)

@@ -43,10 +43,11 @@ CARD = DatasetCard(
     size_bytes=FILES[0].size_bytes,
     sha256=checksums(*FILES),
     paper="agirre2016semeval",
-    notes="A French sentence of the news that a machine translated into English, and the "
-    "correction of a person. 244 of 3,287 pairs were graded, whole numbers from 0 to 5, about as "
-    "many of each grade; the others are left out. All of them are test data of the shared task. "
-    "Too few to train on, and an interval of a correlation over them is wide.",
+    notes="News that a machine translated, and what people made of it by editing. 244 of 3,287 "
+    "pairs were graded, whole numbers from 0 to 5, about as many of each grade; the others are "
+    "left out. High grades are mostly two versions of one sentence, low grades different "
+    "sentences, so that counting common words does well. All are test data of the shared task: "
+    "too few to train on, and the interval of a correlation over them is wide.",
 )
 
 
