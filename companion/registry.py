@@ -32,7 +32,7 @@ class DatasetCard:
         name: what `load_dataset` calls it.
         title: its name in a table.
         modality: `"vision"`, `"language"` or `"speech"`.
-        task: `"classification"`, `"tokens"`, `"ctc"` or `"detection"`.
+        task: one of `companion.splits.TASKS`; or, in words, what is no task of `Split`.
         classes: names of the labels; empty where they come from the reader's own data.
         licence: under which it may be used.
         source: where it comes from.

@@ -12,12 +12,14 @@ from companion.datasets import (
     bccd_cells,
     boxes_folder,
     digits,
+    docstring_library,
     fashion_mnist,
     folder,
     glyphs,
     medmnist,
     omniglot,
     pets,
+    public_texts,
     scenes,
     smears,
     texts,
@@ -88,3 +90,13 @@ register_dataset(texts.REVIEWS_PRODUCTS, texts.load_products)
 register_dataset(texts.REVIEWS_PLACES, texts.load_places)
 register_dataset(texts.REVIEWS_FILMS, texts.load_films)
 register_dataset(texts.ENTITIES, texts.load_entities)
+register_dataset(
+    public_texts.polarity.CARD, public_texts.polarity.load, files=public_texts.polarity.FILES
+)
+register_dataset(
+    public_texts.wnut17.CARD, public_texts.wnut17.load, files=public_texts.wnut17.FILES
+)
+register_dataset(
+    public_texts.ud_english.CARD, public_texts.ud_english.load, files=public_texts.ud_english.FILES
+)
+register_dataset(docstring_library.CARD, docstring_library.load)
