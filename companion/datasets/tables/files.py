@@ -39,6 +39,9 @@ KINDS = {
 }
 """What a file is read as, by its ending in lower case."""
 
+OTHER_TABLES = (".json", ".ods", ".parquet", ".xls", ".xlsx")
+"""Endings of tables that are refused with the advice to save them as one of these."""
+
 PARTS = ("train", "val", "test")
 OTHER_NAMES = {"validation": "val", "valid": "val", "dev": "val"}
 """What others call val."""
@@ -127,21 +130,17 @@ def find_files(path: Path) -> list[TableFile]:
 
 
 def recognise(path: Path) -> bool:
-    """Return whether a path looks like a table: a file of a known kind, or a folder with a train.
+    """Return whether a path looks like a table: by its ending, or as a folder with a file train.
 
     Args:
-        path: a file, or a folder; one with a folder `train` too holds something else.
+        path: a file, which need not be there, or a folder; one with a folder `train` too holds
+            something else.
     """
-    if path.is_file():
-        return path.suffix.lower() in KINDS
-    return (
-        path.is_dir()
-        and any(
-            file.is_file() and part_named(file.stem) == "train" and file.suffix.lower() in KINDS
-            for file in path.iterdir()
-        )
-        and not (path / "train").is_dir()
-    )
+    if not path.is_dir():
+        return path.suffix.lower() in (*KINDS, *OTHER_TABLES)
+    names = [file for file in path.iterdir() if part_named(file.stem) == "train"]
+    is_known = any(file.is_file() and file.suffix.lower() in KINDS for file in names)
+    return is_known and not any(file.is_dir() for file in names)
 
 
 def part_named(name: str) -> str | None:
