@@ -60,6 +60,11 @@ def add_parser(commands: Any) -> None:
         help="read spans that begin with I- as if with B- (default: stop there)",
     )
     add(
+        "--leave-out",
+        action="store_true",
+        help="leave out texts with two labels or in two parts (default: stop there)",
+    )
+    add(
         "--strategies",
         nargs="+",
         default=["scratch", "probe", "lp_ft"],
@@ -139,6 +144,7 @@ def _splits(options: argparse.Namespace, kind: Kind) -> Splits:
         text=options.text_column or "text",
         label=options.label_column or "label",
         repair=options.repair,
+        leave_out=options.leave_out,
         labels_per_class=budget,
     )
 
@@ -154,6 +160,7 @@ def _check_options(options: argparse.Namespace, kind: Kind) -> None:
             "--text-column": options.text_column is not None,
             "--label-column": options.label_column is not None,
             "--repair": options.repair,
+            "--leave-out": options.leave_out,
         },
     }
     for modality, names in given.items():

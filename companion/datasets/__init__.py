@@ -66,6 +66,7 @@ def load_table(
     text_pair: str | None = None,
     group: str | None = None,
     repair: bool = False,
+    leave_out: bool = False,
     labels_per_class: int | None = None,
     seed: int = 0,
 ) -> Splits:
@@ -84,6 +85,8 @@ def load_table(
             where there is one.
         repair: whether spans of a CoNLL file that begin with I- are read as if with B-; else they
             are refused.
+        leave_out: whether a text whose copies differ in label, part or group is left out, all its
+            copies; else it is refused.
         labels_per_class: the whole labelled budget, as in `load_dataset`.
         seed: which draw of train and val; the test set is the same for every seed.
 
@@ -100,7 +103,9 @@ def load_table(
         UserWarning: copies of a text, which are left out.
     """
     columns = tables.Columns(text, label, text_pair, group)
-    source = tables.load(Path(path).expanduser(), columns=columns, repair=repair)
+    source = tables.load(
+        Path(path).expanduser(), columns=columns, repair=repair, leave_out=leave_out
+    )
     return _drawn(source, labels_per_class, seed)
 
 

@@ -177,10 +177,13 @@ def test_groups_are_not_parted(tmp_path):
 
 
 def test_groups_leave_each_class_in_train_and_val(tmp_path):
-    rows = [(f"text {n}", "rare" if n < 3 else "common", f"g{n}") for n in range(30)]
+    names = sorted((f"g{n}" for n in range(30)), key=tables.parting.fingerprint)
+    rare = {names[0], names[3]}  # by their hashes both would be test
+    rows = [(f"text {n}", "rare" if n in rare else "common", n) for n in names]
     path = write_csv(tmp_path / "g.csv", rows, ("text", "label", "group"))
-    drawn = load_dataset("table", path=path)
-    assert drawn.pool.class_counts()["rare"] >= 2
+    source = tables.load(path)
+    assert set(source.test.groups) == {n for n in names[:8] if n not in rare}
+    assert source.pool.class_counts() == {"common": 22, "rare": 2}
     few = [(text, label, "g0" if n % 2 else "g1") for n, (text, label) in enumerate(ROWS)]
     with pytest.raises(CompanionError, match=r"groups in .*g.csv: got 2, too few to part each"):
         load_dataset("table", path=write_csv(path, few, ("text", "label", "group")))
@@ -214,6 +217,26 @@ def test_two_labels_of_a_text_are_refused(tmp_path):
         r"'good' \(and 1 more\)",
     ):
         load_dataset("table", path=path)
+
+
+def test_texts_whose_copies_differ_are_left_out_on_request(tmp_path):
+    rows = [*ROWS, (ROWS[3][0], "good"), (ROWS[3][0], "bad"), ROWS[0]]
+    path = write_csv(tmp_path / "t.csv", rows)
+    with pytest.warns(UserWarning) as caught:
+        drawn = load_table(path, leave_out=True)
+    told = [str(warning.message) for warning in caught]
+    assert len(told) == 2
+    assert told[0].startswith("1 texts are left out, all their copies: ") and "line 5" in told[0]
+    assert told[1].startswith("1 texts are used once") and "line 2" in told[1]
+    assert sorted(everything(drawn)) == sorted(row for row in ROWS if row != ROWS[3])
+
+
+def test_letters_with_marks_may_be_composed_or_not(tmp_path):
+    rows = [(f"texte {n}", "cafe\u0301" if n % 3 else "caf\u00e9") for n in range(9)]
+    rows += [(f"th\u00e9 {n}", "autre") for n in range(9)] + [("the\u0301 4", "autre")]
+    with pytest.warns(UserWarning, match=r"line 20 has the text of .*line 15"):
+        drawn = load_dataset("table", path=write_csv(tmp_path / "t.csv", rows))
+    assert drawn.card.classes == ("autre", "caf\u00e9") and len(everything(drawn)) == 18
 
 
 def test_a_text_in_two_parts_is_refused(tmp_path):

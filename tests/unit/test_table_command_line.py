@@ -215,7 +215,7 @@ def test_a_table_that_is_not_there_or_of_another_kind(tmp_path, capsys):
     assert "got the ending '.xlsx'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("option", [COLUMNS[:2], COLUMNS[2:], ("--repair",)])
+@pytest.mark.parametrize("option", [COLUMNS[:2], COLUMNS[2:], ("--repair",), ("--leave-out",)])
 def test_options_of_tables_are_refused_for_images(tmp_path, capsys, option):
     (tmp_path / "flowers").mkdir()
     assert call(tmp_path / "flowers", tmp_path / "out", *option, backbone=None) == 1
@@ -241,6 +241,12 @@ def test_copies_are_told_as_a_note(finished, tmp_path, capsys):
     assert call(path, tmp_path / "out", *COLUMNS, "--labels-per-class", "4") == 1
     error = capsys.readouterr().err
     assert re.search(r"^note: 1 texts are used once .*twice.csv, line 42 has", error)
+    path.write_text(path.read_text().replace("so bad 3;1", "very good 3;1"))
+    few = (*COLUMNS, "--labels-per-class", "4")
+    assert call(path, tmp_path / "out", *few) == 1
+    assert re.search(r"^error: texts at .*with two labels.*--leave-out", capsys.readouterr().err)
+    assert call(path, tmp_path / "out", *few, "--leave-out") == 1
+    assert re.search(r"^note: 1 texts are left out.*\nerror: --labels", capsys.readouterr().err)
 
 
 def test_data_fetch_of_a_table_of_ones_own_is_refused(capsys):

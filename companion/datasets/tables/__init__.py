@@ -46,7 +46,11 @@ CARD = DatasetCard(
 
 
 def load(
-    path: Path | None = None, *, columns: Columns | None = None, repair: bool = False
+    path: Path | None = None,
+    *,
+    columns: Columns | None = None,
+    repair: bool = False,
+    leave_out: bool = False,
 ) -> Source:
     """Read, check and part labelled texts.
 
@@ -55,6 +59,7 @@ def load(
         columns: names of the columns; `None` takes `text` and `label`, and `text_pair`, `group`
             and `split` where they are there.
         repair: whether spans of a CoNLL file that begin with I- are read as if with B-.
+        leave_out: whether a text whose copies differ in label or part is left out.
 
     Returns:
         Pool, test, and val where the table has one. Inputs are texts, pairs of texts, or (of a
@@ -85,8 +90,9 @@ def load(
     task = "classification" if not is_sentences else "spans" if is_bio(items) else "tokens"
     if task == "spans":
         items = repaired(items, repair=repair)
+    items = without_copies(items, leave_out=leave_out)
     check_classes(items, task=task)
-    items = in_parts(without_copies(items))
+    items = in_parts(items)
     return _source(path, files[0].kind, items, task)
 
 

@@ -29,11 +29,13 @@ def fingerprint(value: object) -> str:
     return hashlib.sha256(unicodedata.normalize("NFC", letters).encode()).hexdigest()
 
 
-def without_copies(items: Sequence[Item]) -> list[Item]:
+def without_copies(items: Sequence[Item], *, leave_out: bool = False) -> list[Item]:
     """Return the items with each text once; copies are warned of.
 
     Args:
         items: labelled texts.
+        leave_out: whether texts whose copies differ in label, part or group are left out, all
+            their copies; else they are refused.
 
     Raises:
         CompanionError: a text has two labels, lies in two parts, or in two groups.
@@ -42,29 +44,45 @@ def without_copies(items: Sequence[Item]) -> list[Item]:
         UserWarning: copies that are left out.
     """
     first: dict[str, Item] = {}
-    copies, clashes = [], []
+    copies: list[tuple[str, str]] = []
+    clashes: dict[str, tuple[Item, Item, str]] = {}
     for item in items:
-        original = first.setdefault(fingerprint(item.text), item)
+        key = fingerprint(item.text)
+        original = first.setdefault(key, item)
         if original is item:
             continue
         clash = _clash(original, item)
         if clash:
-            clashes.append((original, item, clash))
-        copies.append(f"{item.where} has the text of {original.where}")
+            clashes.setdefault(key, (original, item, clash))
+        copies.append((key, f"{item.where} has the text of {original.where}"))
     if clashes:
-        original, item, clash = clashes[0]
-        checks.fail(
-            f"texts at {original.where} and at {item.where}",
-            got=f"the same text {clash}{and_more(clashes)}",
-            expected="each text once, so that nothing is judged by what it was trained on",
-            do="leave one of them out",
-        )
+        _tell_clashes(list(clashes.values()), leave_out=leave_out)
+    copies = [(key, said) for key, said in copies if key not in clashes]
     if copies:
         warnings.warn(
-            f"{len(copies)} texts are used once although there are copies: {copies[0]}",
+            f"{len(copies)} texts are used once although there are copies: {copies[0][1]}",
             stacklevel=4,
         )
-    return list(first.values())
+    return [item for key, item in first.items() if key not in clashes]
+
+
+def _tell_clashes(clashes: Sequence[tuple[Item, Item, str]], *, leave_out: bool) -> None:
+    """Refuse texts whose copies differ, or warn that they are left out."""
+    original, item, clash = clashes[0]
+    if leave_out:
+        warnings.warn(
+            f"{len(clashes)} texts are left out, all their copies: that at {original.where} and at "
+            f"{item.where} is the same {clash}",
+            stacklevel=5,
+        )
+        return
+    checks.fail(
+        f"texts at {original.where} and at {item.where}",
+        got=f"the same text {clash}{and_more(clashes)}",
+        expected="each text once, so that nothing is judged by what it was trained on",
+        do="take one of them out, or pass leave_out=True (on the command line --leave-out), which "
+        "leaves out all copies of such texts",
+    )
 
 
 def _clash(first: Item, second: Item) -> str:
