@@ -77,12 +77,13 @@ def fetch(options: argparse.Namespace) -> int:
     from companion.datasets import LOADERS
 
     for name in _names(options):
-        if name in ("folder", "boxes"):
+        if name in ("folder", "boxes", "table"):
+            own = "texts" if name == "table" else "images"
             checks.fail(
                 f"dataset {name!r}",
                 got="a request to fetch it",
                 expected="a dataset that can be downloaded",
-                do=f'load your own images with load_dataset("{name}", path=...)',
+                do=f'load your own {own} with load_dataset("{name}", path=...)',
             )
         source = LOADERS[name](None)
         print(

@@ -1,7 +1,8 @@
-"""`finetune FOLDER`: the strategy ladder, compared honestly on the reader's own images.
+"""`finetune PATH`: the strategy ladder, compared honestly on the reader's own images or texts.
 
 A folder of images a class becomes a classifier; images with boxes in the format of Pascal VOC, COCO
-or YOLO become a detector.
+or YOLO become a detector. A table of texts becomes a classifier of texts, and sentences in the
+format of CoNLL a model that labels words or spans.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ import argparse
 import contextlib
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from companion import checks, runtime
 from companion.checks import CompanionError
 from companion.command_line.boxes import naming_a_damaged_zip
+from companion.command_line.kinds import CLASSES, Kind, kind_of, recognise
 from companion.command_line.notes import telling_warnings
 
 if TYPE_CHECKING:
@@ -31,50 +32,6 @@ __all__ = ["add_parser", "best_row", "report_page", "run"]
 MODEL, STUDY, REPORT = "model.safetensors", "study.json", "report.md"
 
 
-@dataclass(frozen=True)
-class _Kind:
-    """What a folder may hold.
-
-    Attributes:
-        dataset: the dataset that reads it.
-        backbone: the backbone that is taken where none is named.
-        budget: what the labelled budget counts.
-        metric: the main metric in words.
-        usage: lines of Python that use the model on the images of `paths`.
-    """
-
-    dataset: str
-    backbone: str
-    budget: str
-    metric: str
-    usage: str
-
-
-CLASSES = _Kind(
-    "folder",
-    "glyphnet",
-    budget="labels a class",
-    metric="accuracy",
-    usage="""images = Split("new", ImageFiles(paths), [0] * len(paths), paths, model.classes)
-predictions = companion.evaluation.predict(model, images)
-names = [model.classes[label] for label in predictions.labels]
-""",
-)
-BOXES = _Kind(
-    "boxes",
-    "spotnet",
-    budget="labelled images",
-    metric="mAP@0.5",
-    usage="""empty = [[] for _ in paths]
-images = Split("new", ImageFiles(paths), empty, paths, model.classes, task="detection")
-predictions = companion.evaluation.predict(model, images)
-# One row a box: class id, x_min, y_min, x_max, y_max as fractions of the image, score.
-sure = [rows[rows[:, 5] >= 0.5] for rows in predictions.labels]
-names = [[model.classes[int(row[0])] for row in rows] for rows in sure]
-""",
-)
-
-
 def add_parser(commands: Any) -> None:
     """Add the command `finetune` to the parser.
 
@@ -84,16 +41,30 @@ def add_parser(commands: Any) -> None:
     Modifies: `commands`.
     """
     parser = commands.add_parser(
-        "finetune", help="compare strategies on a folder of images", allow_abbrev=False
+        "finetune", help="compare strategies on your own images or texts", allow_abbrev=False
     )
     add = parser.add_argument
     add(
         "folder",
+        metavar="PATH",
         help="one folder of images a class, or train, val and test with such folders; or images "
-        "with boxes as VOC, COCO or YOLO has them, or a zip of these",
+        "with boxes as VOC, COCO or YOLO has them, or a zip of these; or texts: a file .csv, .tsv, "
+        ".jsonl or .conll, or a folder with such files named train, val and test",
     )
-    add("--backbone", help="name of the backbone (default: glyphnet; for boxes spotnet)")
+    add("--backbone", help="default: glyphnet; for boxes spotnet, for texts minilm")
     add("--image-size", type=int, metavar="PIXELS", help="side of the images (default: its own)")
+    add("--text-column", metavar="NAME", help="column of the texts (default: text)")
+    add("--label-column", metavar="NAME", help="column of their classes (default: label)")
+    add(
+        "--repair",
+        action="store_true",
+        help="read spans that begin with I- as if with B- (default: stop there)",
+    )
+    add(
+        "--leave-out",
+        action="store_true",
+        help="leave out texts with two labels or in two parts (default: stop there)",
+    )
     add(
         "--strategies",
         nargs="+",
@@ -106,11 +77,16 @@ def add_parser(commands: Any) -> None:
         "--labels-per-class",
         type=int,
         metavar="K",
-        help="budget a class; for boxes the labelled images in all (default: all)",
+        help="budget a class; for boxes the labelled images in all, for CoNLL sentences "
+        "(default: all)",
     )
-    add("--epochs", type=int, help="passes over the images (default: the recipe's)")
+    add("--epochs", type=int, help="passes over the items (default: the recipe's; for texts 4)")
     add("--min-steps", type=int, help="fewest optimizer steps (default: the recipe's)")
-    add("--learning-rate", type=float, help="of a whole network (default: the recipe's)")
+    add(
+        "--learning-rate",
+        type=float,
+        help="of a whole network (default: the recipe's; for texts 5e-5)",
+    )
     add("--balanced", action="store_true", help="weigh rare classes as much as common ones")
     add("--device", help="such as cpu or cuda (default: the best there is)")
     add("--out", default="finetuned", metavar="DIR", help="where to write (default: finetuned)")
@@ -119,23 +95,23 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Compare the strategies, choose one on val, write study, model and report."""
-    from companion import compare, load_backbone, load_dataset
+    from companion import compare, load_backbone
     from companion.model_files import save_model
     from companion.report import study_table
     from companion.training.checkpoints import check_writable
 
     out = Path(options.out)
     seeds = range(checks.positive_int("--seeds", options.seeds))
-    recipe = _recipe(options)
     runtime.pick_device(options.device)
+    kind = recognise(options.folder)
+    recipe = _recipe(options, kind)
     check_writable(out)
-    kind = _kind(options.folder)
-    _check_balanced(options, kind)
+    _check_options(options, kind)
     backbone = load_backbone(options.backbone or kind.backbone, image_size=options.image_size)
     with telling_warnings(), naming_a_damaged_zip(Path(options.folder)):
-        splits = load_dataset(
-            kind.dataset, path=options.folder, labels_per_class=options.labels_per_class
-        )
+        splits = _splits(options, kind)
+    kind = kind_of(splits)
+    _check_balanced(options, kind)
     _check_can_choose(splits, kind)
     with _naming_the_option(out):
         study = compare(
@@ -156,22 +132,67 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _kind(folder: str) -> _Kind:
-    """Return what a folder holds: boxes where they are found, else classes."""
-    from companion.boxes import recognise
+def _splits(options: argparse.Namespace, kind: Kind) -> Splits:
+    """Return the reader's own data as splits."""
+    from companion import load_dataset
+    from companion.datasets import load_table
 
-    path = Path(folder).expanduser()
-    has_boxes = path.is_file() or (path.is_dir() and recognise(path))
-    return BOXES if has_boxes else CLASSES
+    budget = options.labels_per_class
+    if kind.modality == "vision":
+        return load_dataset(kind.dataset, path=options.folder, labels_per_class=budget)
+    return load_table(
+        options.folder,
+        text=options.text_column or "text",
+        label=options.label_column or "label",
+        repair=options.repair,
+        leave_out=options.leave_out,
+        labels_per_class=budget,
+    )
 
 
-def _check_balanced(options: argparse.Namespace, kind: _Kind) -> None:
-    """Refuse to weigh the classes of boxes, of which an image holds several."""
-    if options.balanced and kind is BOXES:
+def _check_options(options: argparse.Namespace, kind: Kind) -> None:
+    """Refuse options and a backbone that are for another kind of data."""
+    import companion.backbones  # noqa: F401  (puts their cards into the registry)
+    from companion.registry import BACKBONES
+
+    given = {
+        "vision": {"--image-size": options.image_size is not None},
+        "language": {
+            "--text-column": options.text_column is not None,
+            "--label-column": options.label_column is not None,
+            "--repair": options.repair,
+            "--leave-out": options.leave_out,
+        },
+    }
+    for modality, names in given.items():
+        for name, is_given in names.items():
+            if is_given and modality != kind.modality:
+                checks.fail(
+                    name,
+                    got=f"{kind.what}, {options.folder}",
+                    expected="images" if modality == "vision" else "a table of texts",
+                    do="leave the option out",
+                )
+    card = BACKBONES.get(options.backbone or kind.backbone)
+    if card.modality != kind.modality:
+        fitting = [other.name for other in BACKBONES if other.modality == kind.modality]
+        checks.fail(
+            "--backbone",
+            got=f"{card.name!r}, one of {card.modality}, for {kind.what}",
+            expected=f"one of {kind.modality}: {', '.join(fitting)}",
+            do="name another one, or leave the option out",
+        )
+
+
+def _check_balanced(options: argparse.Namespace, kind: Kind) -> None:
+    """Refuse to weigh classes of which an item holds several: those of boxes and of words."""
+    if options.balanced and kind.budget != CLASSES.budget:
         checks.fail(
             "--balanced",
-            got=f"a folder with boxes, {options.folder}",
-            expected="a folder of images a class",
+            got=f"{kind.what}, {options.folder}",
+            expected=f"{CLASSES.what}, or a table of texts"
+            if kind.modality == "language"
+            else CLASSES.what,
             do="leave the option out",
         )
 
@@ -192,27 +213,29 @@ def _naming_the_option(out: Path) -> Iterator[None]:
         )
 
 
-def _recipe(options: argparse.Namespace) -> Recipe:
-    """Return the default recipe with what was asked for."""
+def _recipe(options: argparse.Namespace, kind: Kind = CLASSES) -> Recipe:
+    """Return the default recipe of a kind with what was asked for."""
     from companion.training import Recipe
 
     asked = {
-        "epochs": options.epochs,
+        "epochs": kind.epochs if options.epochs is None else options.epochs,
         "min_steps": options.min_steps,
-        "learning_rate": options.learning_rate,
+        "learning_rate": kind.learning_rate
+        if options.learning_rate is None
+        else options.learning_rate,
         "class_weights": "balanced" if options.balanced else None,
     }
     return Recipe(**{name: value for name, value in asked.items() if value is not None})
 
 
-def _check_can_choose(splits: Splits, kind: _Kind) -> None:
+def _check_can_choose(splits: Splits, kind: Kind) -> None:
     """Refuse a budget that leaves no val to choose a strategy by."""
     if splits.val is None:
         checks.fail(
             "--labels-per-class",
             got=splits.labels_per_class,
             expected=f"5 or more {kind.budget}: with fewer there is no val to choose a strategy by",
-            do="label more images, or leave the option out to use all",
+            do=f"label more {kind.items}, or leave the option out to use all",
         )
 
 
@@ -265,7 +288,7 @@ def _caption(study: Study, splits: Splits) -> str:
     return f"{study.config['backbone']} on {splits.card.title}"
 
 
-def _choice(best: Row, kind: _Kind) -> str:
+def _choice(best: Row, kind: Kind) -> str:
     """Return the choice and what may be expected of it, in one sentence."""
     from companion.report import format_fraction, format_interval
 
@@ -273,7 +296,7 @@ def _choice(best: Row, kind: _Kind) -> str:
     return (
         f"Chosen on val: {best.strategy}, {kind.metric} {format_fraction(best.val)} there. "
         f"On test, which was not used to choose, {format_fraction(best.mean)} over "
-        f"{num_draws} (other test images: {format_interval(best.items_interval)})."
+        f"{num_draws} (other test {kind.items}: {format_interval(best.items_interval)})."
     )
 
 
@@ -288,16 +311,16 @@ def report_page(study: Study, splits: Splits, best: Row, chosen: Run) -> str:
     """
     from companion.report import effects_table, study_table
 
-    kind = BOXES if splits.train.task == "detection" else CLASSES
-    notes = f" {splits.card.notes}" if kind is BOXES else ""
+    kind = kind_of(splits)
+    notes = "" if kind is CLASSES else f" {splits.card.notes}"
     sizes = {"train": splits.train, "val": splits.val, "test": splits.test}
     counted = ", ".join(f"{name} {len(part)}" for name, part in sizes.items() if part is not None)
     few = "" if len(study.seeds) >= 5 else "Fewer than five seeds: points, not claims.\n\n"
     return f"""# Fine-tuning {splits.card.title}
 
-Images from `{splits.card.source}`, {len(splits.card.classes)} classes
-({", ".join(splits.card.classes)}); images: {counted}. Train and val are drawn anew for every seed;
-test stays the same and was read once, after all choices.{notes}
+{kind.items.capitalize()} from `{splits.card.source}`, {len(splits.card.classes)} classes
+({", ".join(splits.card.classes)}); {kind.items}: {counted}. Train and val are drawn anew for
+every seed; test stays the same and was read once, after all choices.{notes}
 
 {study_table(study, caption=_caption(study, splits))._repr_markdown_()}
 
@@ -309,12 +332,5 @@ test stays the same and was read once, after all choices.{notes}
 To use it:
 
 ```python
-import companion
-from companion.datasets.image_files import ImageFiles
-from companion.model_files import load_model
-from companion.splits import Split
-
-model = load_model("{MODEL}")
-paths = ["one.jpg", "two.jpg"]
-{kind.usage}```
+{kind.usage.format(model=MODEL)}```
 """

@@ -1,4 +1,4 @@
-"""From a name to splits of raw examples: digits, letters, drawn scenes, texts, your own folder.
+"""From a name to splits of raw examples: images, scenes, texts, your own folder or table.
 
 A dataset is a module with a `CARD` and a function `load(path) -> Source`; it is registered here.
 """
@@ -22,13 +22,14 @@ from companion.datasets import (
     public_texts,
     scenes,
     smears,
+    tables,
     texts,
 )
 from companion.datasets.base import FILES, LOADERS, Loader, Source, register_dataset
 from companion.registry import DATASETS
 from companion.splits import Splits, draw
 
-__all__ = ["FILES", "LOADERS", "Loader", "Source", "load_dataset", "register_dataset"]
+__all__ = ["FILES", "LOADERS", "Loader", "Source", "load_dataset", "load_table", "register_dataset"]
 
 
 def load_dataset(
@@ -45,8 +46,8 @@ def load_dataset(
         labels_per_class: the whole labelled budget k, val included: below 5 there is no val, from
             5 on a fifth of k is val. `None` takes all, a fifth of it for val.
         seed: which draw of train and val; the test set is the same for every seed.
-        path: the folder of images, for `"folder"` and `"boxes"`; for downloaded data where to
-            look first.
+        path: the folder of images, for `"folder"` and `"boxes"`; the file of texts for `"table"`
+            (`load_table` names its columns); for downloaded data where to look first.
 
     Returns:
         The splits.
@@ -57,6 +58,62 @@ def load_dataset(
     """
     DATASETS.get(name)
     source = LOADERS[name](None if path is None else Path(path).expanduser())
+    return _drawn(source, labels_per_class, seed)
+
+
+def load_table(
+    path: str | Path,
+    *,
+    text: str = "text",
+    label: str = "label",
+    text_pair: str | None = None,
+    group: str | None = None,
+    repair: bool = False,
+    leave_out: bool = False,
+    labels_per_class: int | None = None,
+    seed: int = 0,
+) -> Splits:
+    """Load your own texts, as the dataset `"table"` does, from columns of any name.
+
+    A column `split` with train, val and test is respected; without a test a fifth is set aside, the
+    same whatever the seed.
+
+    Args:
+        path: a CSV, TSV, JSONL or CoNLL file in UTF-8, or a folder with such files named train,
+            val and test.
+        text: the column of the texts.
+        label: the column of their classes.
+        text_pair: the column of second texts; `None` takes `text_pair` where there is one.
+        group: the column of what must not be parted, such as an author; `None` takes `group`
+            where there is one.
+        repair: whether spans of a CoNLL file that begin with I- are read as if with B-; else they
+            are refused.
+        leave_out: whether a text whose copies differ in label, part or group is left out, all its
+            copies; else it is refused.
+        labels_per_class: the whole labelled budget, as in `load_dataset`.
+        seed: which draw of train and val; the test set is the same for every seed.
+
+    Returns:
+        The splits: texts, or pairs of texts, with classes; of a CoNLL file sentences as tuples of
+        words, with spans where the labels are BIO, else with a class a word.
+
+    Raises:
+        CompanionError: no such file or column (near matches are listed), another encoding than
+            UTF-8, a broken row, an empty text or label, one class only, a class of one text, a
+            text in two parts or with two labels; the file and the line are named.
+
+    Warns:
+        UserWarning: copies of a text, which are left out.
+    """
+    columns = tables.Columns(text, label, text_pair, group)
+    source = tables.load(
+        Path(path).expanduser(), columns=columns, repair=repair, leave_out=leave_out
+    )
+    return _drawn(source, labels_per_class, seed)
+
+
+def _drawn(source: Source, labels_per_class: int | None, seed: int) -> Splits:
+    """Return the splits of one draw from a source."""
     return draw(
         source.pool,
         source.test,
@@ -71,6 +128,7 @@ def load_dataset(
 register_dataset(digits.CARD, digits.load)
 register_dataset(glyphs.CARD, glyphs.load)
 register_dataset(folder.CARD, folder.load)
+register_dataset(tables.CARD, tables.load)
 register_dataset(fashion_mnist.CARD, fashion_mnist.load, files=fashion_mnist.FILES)
 register_dataset(pets.CARD, pets.load)
 register_dataset(omniglot.CARD, omniglot.load, files=omniglot.FILES)

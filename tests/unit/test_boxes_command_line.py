@@ -13,7 +13,7 @@ from PIL import Image
 import companion
 from companion import backbones, boxes
 from companion.boxes import AnnotatedImage, Annotations, Box, read_annotations, write_annotations
-from companion.command_line import build_parser, finetune, main
+from companion.command_line import build_parser, finetune, kinds, main
 from companion.model_files import load_model
 from companion.splits import fresh_readings
 
@@ -203,9 +203,9 @@ def test_the_code_in_the_report_runs(finished, monkeypatch):
 @pytest.mark.parametrize("format", boxes.FORMATS)
 def test_a_folder_with_boxes_is_told_from_one_of_classes(tmp_path, format):
     folder = draw_squares(tmp_path, format=format, num_images=2)
-    assert finetune._kind(str(folder)) is finetune.BOXES
+    assert kinds.recognise(str(folder)) is kinds.BOXES
     shutil.make_archive(str(folder), "zip", folder)
-    assert finetune._kind(f"{folder}.zip") is finetune.BOXES
+    assert kinds.recognise(f"{folder}.zip") is kinds.BOXES
 
 
 @pytest.mark.parametrize("stray", ["classes.txt", "notes.json", "settings.yaml", "a.xml.txt"])
@@ -214,8 +214,8 @@ def test_stray_files_do_not_make_boxes_of_a_folder_of_classes(tmp_path, stray):
         (tmp_path / name).mkdir()
         Image.new("RGB", (4, 4)).save(tmp_path / name / "1.png")
     (tmp_path / stray).write_text('{"images": 2}\n')
-    assert finetune._kind(str(tmp_path)) is finetune.CLASSES
-    assert finetune._kind(str(tmp_path / "nowhere")) is finetune.CLASSES
+    assert kinds.recognise(str(tmp_path)) is kinds.CLASSES
+    assert kinds.recognise(str(tmp_path / "nowhere")) is kinds.CLASSES
 
 
 def test_a_budget_too_small_to_choose_by_is_told_in_images(finished, tmp_path, capsys):
