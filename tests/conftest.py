@@ -255,6 +255,18 @@ def images() -> Case:
 
 
 @pytest.fixture
+def texts() -> Case:
+    """The task of short texts alone, with a fresh backbone."""
+    return text_case()
+
+
+@pytest.fixture
+def words() -> Case:
+    """The task of labelled words alone, with a fresh backbone."""
+    return words_case()
+
+
+@pytest.fixture
 def boxes() -> Case:
     """The detection task alone, with a fresh backbone."""
     return boxes_case()
