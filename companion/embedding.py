@@ -15,7 +15,8 @@ from torch.nn import functional as F
 
 from companion import checks, runtime
 from companion.backbones import Backbone
-from companion.batches import Augmentation, BatchSource
+from companion.batches import Augmentation, BatchSource, by_length
+from companion.heads import pool_positions
 from companion.objectives.metric import identity_labels
 from companion.optimisation import minimise_
 from companion.splits import Split
@@ -34,7 +35,7 @@ class EmbeddingNet(nn.Module):
     """A backbone and a linear projection to vectors of unit length.
 
     Args:
-        backbone: makes the features, (batch, feature_dim).
+        backbone: makes the features; those of several positions become one vector.
         embedding_dim: length of an embedding; `None` leaves the features as they are.
         seed: seed of the projection's random weights.
 
@@ -79,9 +80,21 @@ class EmbeddingNet(nn.Module):
             )
         return F.normalize(self.projection(features), dim=1)
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return embeddings of prepared inputs, (batch, embedding_dim), each of length 1."""
-        return self.project(self.backbone(inputs))
+    def forward(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return embeddings of prepared inputs, (batch, embedding_dim), each of length 1.
+
+        Args:
+            inputs: prepared inputs, (batch, ...).
+            mask: True where an input is real; `None` if all are.
+        """
+        return self.project(self.features(inputs, mask))
+
+    def features(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return one vector an item, (batch, feature_dim), pooled as the backbone says."""
+        features: Tensor = self.backbone(inputs, mask)
+        return pool_positions(
+            features, self.backbone.feature_mask(mask), pooling=self.backbone.pooling
+        )
 
 
 def balanced_rows(
@@ -184,7 +197,8 @@ def train_embedding_(
             identities, num_identities=num_identities, items_each=items_each, seed=seed, step=step
         )
         if features is None:
-            embeddings = net(source.batch(rows, epoch=step).to(device).inputs)
+            batch = source.batch(rows, epoch=step).to(device)
+            embeddings = net(batch.inputs, batch.mask)
         else:
             embeddings = net.project(features[rows.to(device)])
         return loss(embeddings, identities[rows].to(device))
@@ -254,5 +268,7 @@ def _features(net: EmbeddingNet, source: BatchSource) -> Tensor:
     """Return the features of all items on the net's device, (items, feature_dim)."""
     net.eval()
     device = next(net.parameters()).device
-    pieces = torch.split(torch.arange(len(source)), CHUNK)
-    return torch.cat([net.backbone(source.batch(rows).to(device).inputs) for rows in pieces])
+    order = by_length(source)
+    batches = (source.batch(rows).to(device) for rows in torch.split(order, CHUNK))
+    rows = torch.cat([net.features(batch.inputs, batch.mask) for batch in batches])
+    return rows[torch.argsort(order)]

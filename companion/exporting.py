@@ -103,15 +103,22 @@ def export_onnx(
         The file, loaded again.
 
     Raises:
-        CompanionError: onnx, onnxscript or onnxruntime is missing; fewer than two inputs, or not
-            float32; the exporter refuses the model, or the graph does not say what the model
-            says; no permission, or no room. A file that was there is untouched.
+        CompanionError: onnx, onnxscript or onnxruntime is missing; a model of texts; fewer than
+            two inputs, or not float32; the exporter refuses the model, or the graph does not say
+            what the model says; no permission, or no room. A file that was there is untouched.
 
     Reference: bai2019onnx; paszke2019pytorch
     """
     checks.instance("model", model, Model)
     checks.instance("inputs", inputs, Tensor)
     checks.finite_positive("tolerance", tolerance)
+    if model.backbone.card.modality == "language":
+        checks.fail(
+            "model",
+            got=f"{model.backbone.name!r}, whose inputs are texts with a mask",
+            expected="a model whose inputs have no mask, such as one of images",
+            do="keep it with companion.model_files.save_model",
+        )
     if not isinstance(path, (str, Path)) or Path(path).suffix != ".onnx":
         checks.fail(
             "path", got=repr(path), expected="a file name that ends in .onnx", do="name one"

@@ -51,7 +51,7 @@ def save_model(model: Model, path: str | Path, *, notes: Mapping[str, str] | Non
         "classes": json.dumps(model.classes),
         "image_size": str(getattr(model.backbone, "image_size", None) or ""),
         "max_length": str(getattr(model.backbone, "max_length", None) or ""),
-        "pooling": model.backbone.pooling,
+        "pooling": getattr(model.head, "pooling", model.backbone.pooling),
     }
     return runtime.atomic_write(path, save(weights, metadata=dict(notes or {}) | facts))
 
@@ -82,8 +82,10 @@ def load_model(path: str | Path, *, backbone: Backbone | None = None) -> Model:
             do="load that one",
         )
     classes = tuple(json.loads(facts["classes"]))
-    head = head_for(facts["task"], backbone, len(classes))
-    model = Model(copy.deepcopy(backbone), head, classes)
+    own = copy.deepcopy(backbone)
+    own.pooling = facts.get("pooling", own.pooling)
+    head = head_for(facts["task"], own, len(classes))
+    model = Model(own, head, classes)
     try:
         model.load_state_dict(assets.load_weights(path))
     except RuntimeError as error:

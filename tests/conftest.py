@@ -11,9 +11,11 @@ from torch import Tensor, nn
 
 from companion import splits as splits_module
 from companion.backbones import Backbone, DetectorParts, LayerGroup, load_backbone
+from companion.backbones.bert import bert_backbone, tiny_tokenizer
+from companion.backbones.text import TextEncoder, TextPrepare, special_ids, word_mask
 from companion.batches import Augmentation, BatchSource, DetectionSource, PaddedSource
 from companion.registry import BackboneCard, DatasetCard
-from companion.splits import Split, Splits, TestSplit, draw
+from companion.splits import IGNORED, Split, Splits, TestSplit, draw
 
 BLANK_AND_LETTERS = ("-", "a", "b", "c")
 
@@ -51,55 +53,93 @@ def _divide(whole: Split, card: DatasetCard) -> Splits:
     return Splits(train=train, val=val, test=test, card=card, labels_per_class=None, seed=0)
 
 
-class TinyText(nn.Module):
+TINY_BERT = {
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "max_position_embeddings": 64,
+}
+
+
+def _with_pooler() -> nn.Module:
     """A two-layer BERT of transformers with random weights; its pooler is never used."""
+    from transformers import BertConfig, BertModel
 
-    def __init__(self) -> None:
-        from transformers import BertConfig, BertModel
-
-        super().__init__()
-        config = BertConfig(
-            vocab_size=30,
-            hidden_size=16,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            intermediate_size=32,
-            max_position_embeddings=16,
-        )
-        self.bert = BertModel(config)
-
-    def forward(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
-        attention = None if mask is None else mask.long()
-        return self.bert(input_ids=inputs, attention_mask=attention).last_hidden_state
-
-
-def _prepare_ids(split: Split, augment: Augmentation | None) -> BatchSource:
-    return PaddedSource(
-        [torch.tensor(list(map(int, text.split()))) for text in split.inputs], split.labels
-    )
+    config = BertConfig(vocab_size=tiny_tokenizer().get_vocab_size(), **TINY_BERT)
+    return TextEncoder(BertModel(config), separator=special_ids(tiny_tokenizer())[1])
 
 
 def text_case() -> Case:
-    """Sentences of word numbers; the class is which of two words occurs."""
+    """Texts of short words; the class is which of two words occurs."""
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(90) % 2
     texts = []
     for label in labels.tolist():
         length = int(torch.randint(3, 9, (1,), generator=generator))
-        words = torch.randint(10, 30, (length,), generator=generator)
-        words[int(torch.randint(0, length, (1,), generator=generator))] = 4 + label
-        texts.append(" ".join(map(str, words.tolist())))
+        chosen = torch.randint(0, len(FILLERS), (length,), generator=generator).tolist()
+        words = [FILLERS[number] for number in chosen]
+        words[int(torch.randint(0, length, (1,), generator=generator))] = ("good", "bad")[label]
+        texts.append(" ".join(words))
     ids = tuple(f"text/{i:02d}" for i in range(90))
-    whole = Split("pool", texts, labels, ids, ("four", "five"))
-    pooler = ("encoder.bert.pooler.dense.weight", "encoder.bert.pooler.dense.bias")
+    whole = Split("pool", texts, labels, ids, ("good", "bad"))
+    pooler = ("encoder.network.pooler.dense.weight", "encoder.network.pooler.dense.bias")
     card = BackboneCard("tiny_text", "tiny", "language", 16, "MIT", "tests", untrained=pooler)
     groups = [
-        LayerGroup("embeddings", ("bert.embeddings",)),
-        LayerGroup("layer0", ("bert.encoder.layer.0",)),
-        LayerGroup("layer1", ("bert.encoder.layer.1", "bert.pooler")),
+        LayerGroup("embeddings", ("network.embeddings",)),
+        LayerGroup("layer0", ("network.encoder.layer.0",)),
+        LayerGroup("layer1", ("network.encoder.layer.1", "network.pooler")),
     ]
-    backbone = Backbone(card, TinyText, groups=groups, prepare=_prepare_ids).eval()
-    data_card = _dataset_card("words", "language", "classification", whole.classes)
+    prepare = TextPrepare(tiny_tokenizer(), max_length=64)
+    backbone = Backbone(
+        card, _with_pooler, groups=groups, prepare=prepare, feature_mask=word_mask
+    ).eval()
+    data_card = _dataset_card("short texts", "language", "classification", whole.classes)
+    return Case(backbone, _divide(whole, data_card))
+
+
+FILLERS = ("we", "saw", "the", "old", "at", "it", "is", "by", "was", "in", "on", "here")
+ANIMALS = (("ox",), ("cat",), ("sea", "cow"), ("red", "fox"))
+PLACES = (("rome",), ("new", "york"), ("le", "mans"))
+BIO_CLASSES = ("O", "B-animal", "I-animal", "B-place", "I-place")
+
+
+def _sentence(generator: torch.Generator) -> tuple[tuple[str, ...], list[int]]:
+    """Return words with one or two names among them, and the BIO class of each word."""
+    words: list[str] = []
+    labels: list[int] = []
+    for _ in range(int(torch.randint(1, 3, (1,), generator=generator))):
+        fill = torch.randint(0, len(FILLERS), (4,), generator=generator).tolist()
+        fill = fill[: int(torch.randint(1, 5, (1,), generator=generator))]
+        kind, which = torch.randint(0, 12, (2,), generator=generator).tolist()
+        names = (ANIMALS, PLACES)[kind % 2]
+        name = names[which % len(names)]
+        words += [*(FILLERS[number] for number in fill), *name]
+        labels += [0] * len(fill) + [1 + 2 * (kind % 2)] + [2 + 2 * (kind % 2)] * (len(name) - 1)
+    return tuple(words), labels
+
+
+def words_case() -> Case:
+    """Sentences as rows of words, with animals and places to be found; each word is spelled."""
+    generator = torch.Generator().manual_seed(0)
+    pairs = [_sentence(generator) for _ in range(90)]
+    labels = [torch.tensor(row) for _, row in pairs]
+    labels[0][0] = IGNORED
+    ids = tuple(f"sentence/{i:02d}" for i in range(90))
+    sentences = [words for words, _ in pairs]
+    whole = Split("pool", sentences, labels, ids, BIO_CLASSES, task="spans")
+    card = BackboneCard("tiny_words", "tiny", "language", 16, "MIT", "tests")
+    tokenizer = tiny_tokenizer()
+    backbone = bert_backbone(
+        card,
+        TINY_BERT | {"vocab_size": tokenizer.get_vocab_size()},
+        tokenizer,
+        weights=None,
+        seed=0,
+        max_length=64,
+        pooling="mean",
+    ).eval()
+    data_card = _dataset_card("short sentences", "language", "spans", whole.classes)
     return Case(backbone, _divide(whole, data_card))
 
 
@@ -196,6 +236,7 @@ def boxes_case() -> Case:
 CASES: dict[str, Callable[[], Case]] = {
     "image": image_case,
     "text": text_case,
+    "words": words_case,
     "audio": audio_case,
     "boxes": boxes_case,
 }
@@ -211,6 +252,18 @@ def case(request: pytest.FixtureRequest) -> Case:
 def images() -> Case:
     """The image task alone, for what does not depend on the modality."""
     return image_case()
+
+
+@pytest.fixture
+def texts() -> Case:
+    """The task of short texts alone, with a fresh backbone."""
+    return text_case()
+
+
+@pytest.fixture
+def words() -> Case:
+    """The task of labelled words alone, with a fresh backbone."""
+    return words_case()
 
 
 @pytest.fixture

@@ -68,21 +68,12 @@ def bert_backbone(
             *(LayerGroup(f"layer{i}", (f"network.encoder.layer.{i}",)) for i in layers),
         ],
         prepare=TextPrepare(tokenizer, max_length, padding),
-        weights=None if weights is None else _with_buffers(weights, build()),
+        weights=None if weights is None else {f"network.{k}": v for k, v in weights.items()},
         seed=seed,
         feature_mask=word_mask,
         eval_batch_size=64,
         pooling=pooling,
     )
-
-
-def _with_buffers(weights: Mapping[str, Tensor], encoder: nn.Module) -> dict[str, Tensor]:
-    """Return a network's weights under the encoder's names."""
-    named = {f"network.{name}": tensor for name, tensor in weights.items()}
-    own = encoder.state_dict()
-    return {name: named[name] for name in own if name in named} | {
-        name: tensor for name, tensor in named.items() if name not in own
-    }
 
 
 def _check_length(max_length: int, num_positions: int, name: str) -> None:

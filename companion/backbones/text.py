@@ -20,6 +20,9 @@ __all__ = ["TextEncoder", "TextPrepare", "gather_words", "word_mask"]
 WORD_TASKS = ("tokens", "spans")
 """Tasks with one label a word: the inputs are sentences as rows of words."""
 
+MOST_SPARE = 128
+"""Vocabularies are rounded up to a multiple of at most so many."""
+
 
 class TextEncoder(nn.Module):
     """An encoder of transformers that returns one vector a token, or one a word.
@@ -139,10 +142,13 @@ class TextPrepare:
         rows = [torch.tensor(found.ids, dtype=torch.long) for found in encodings]
         return PaddedSource(rows, split.labels, padding=self.padding)
 
-    def _encode(self, items: Sequence[Any], *, of_words: bool = False) -> list[Any]:
+    def _encode(
+        self, items: Sequence[Any], *, of_words: bool = False, knows_special: bool = False
+    ) -> list[Any]:
         """Return the encodings of texts, cut at the longest length."""
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(self.max_length)
+        self.tokenizer.encode_special_tokens = not knows_special  # "[SEP]" in a text is text
         found: list[Any] = self.tokenizer.encode_batch(list(items), is_pretokenized=of_words)
         return found
 
@@ -152,11 +158,10 @@ class TextPrepare:
         encodings = self._encode(sentences, of_words=True)
         for position, (words, found) in enumerate(zip(sentences, encodings, strict=True)):
             lost = set(range(len(words))) - set(found.word_ids)
-            if (
-                lost and not found.overflowing
-            ):  # signs that the tokenizer drops, such as a lone accent
+            if lost and not found.overflowing:  # the tokenizer drops some signs: a lone accent
                 known = ["[UNK]" if i in lost else word for i, word in enumerate(words)]
-                encodings[position] = found = self._encode([known], of_words=True)[0]
+                found = self._encode([known], of_words=True, knows_special=True)[0]
+                encodings[position] = found
             if found.overflowing:
                 checks.fail(
                     f"sentence {split.ids[position]!r}",
@@ -192,8 +197,9 @@ def check_texts(split: Split) -> None:
     """
     is_words = split.task in WORD_TASKS
     for position, item in enumerate(split.inputs):
-        parts = item if isinstance(item, (tuple, list)) else [item]
-        is_right_kind = isinstance(item, (tuple, list)) if is_words else len(parts) in (1, 2)
+        is_row = isinstance(item, (tuple, list))
+        parts = item if is_row else [item]
+        is_right_kind = is_row if is_words else not is_row or _is_pair(item)
         if not is_right_kind or not all(isinstance(part, str) for part in parts):
             checks.fail(
                 f"text {split.ids[position]!r}",
@@ -218,7 +224,9 @@ def check_texts(split: Split) -> None:
 
 
 def check_tokenizer(tokenizer: Any, vocabulary_size: int, *, name: str) -> None:
-    """Refuse a tokenizer that knows more tokens than the network has vectors for.
+    """Refuse a tokenizer whose tokens are not those that the network has vectors for.
+
+    A network may have a few vectors more, up to a round number, but not many.
 
     Args:
         tokenizer: a `tokenizers.Tokenizer`.
@@ -229,11 +237,11 @@ def check_tokenizer(tokenizer: Any, vocabulary_size: int, *, name: str) -> None:
         CompanionError: it belongs to another model.
     """
     size = tokenizer.get_vocab_size()
-    if size > vocabulary_size:
+    if not vocabulary_size - MOST_SPARE < size <= vocabulary_size:
         checks.fail(
             f"tokenizer of {name}",
             got=f"{size} tokens",
-            expected=f"at most {vocabulary_size}, as many as the model has vectors",
+            expected=f"about {vocabulary_size} and no more, as the model has that many vectors",
             do="take tokenizer and weights from the same folder",
         )
 

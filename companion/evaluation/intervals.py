@@ -112,6 +112,8 @@ def bootstrap_interval(
 ) -> Interval:
     r"""Return the percentile bootstrap interval of $\sum a_i / \sum b_i$ over test items.
 
+    A resample whose $b_i$ are all 0 has no ratio and is left out.
+
     Args:
         numerators: $a_i$, one an item: 1 for a right answer and 0 for a wrong one, or a number of
             right tokens, or of wrong characters.
@@ -147,6 +149,7 @@ def bootstrap_interval(
         index, unit = group_numbers(groups, len(above)), "groups"
         above, below = np.bincount(index, above), np.bincount(index, below)
     ratios = _resampled_ratios(above, below, num_resamples, seed)
+    ratios = ratios[~np.isnan(ratios)]
     low, high = np.quantile(ratios, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), float(high), level, f"bootstrap over {len(above)} {unit}")
 
@@ -154,7 +157,7 @@ def bootstrap_interval(
 def _resampled_ratios(
     above: NDArray[Any], below: NDArray[Any], num_resamples: int, seed: int
 ) -> NDArray[Any]:
-    """Return the ratio of sums of each resample, (num_resamples,)."""
+    """Return the ratio of sums of each resample, (num_resamples,); NaN where it has none."""
     import numpy as np
 
     generator = np.random.default_rng(checks.non_negative_int("seed", seed))
@@ -163,7 +166,8 @@ def _resampled_ratios(
     for start in range(0, num_resamples, rows):
         size = (min(rows, num_resamples - start), len(above))
         drawn = generator.integers(0, len(above), size=size)
-        pieces.append(above[drawn].sum(axis=1) / np.maximum(below[drawn].sum(axis=1), 1e-12))
+        sums = below[drawn].sum(axis=1)
+        pieces.append(above[drawn].sum(axis=1) / np.where(sums > 0, sums, np.nan))
     return np.concatenate(pieces)
 
 

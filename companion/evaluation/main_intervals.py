@@ -37,9 +37,14 @@ def main_interval(split: Split, predictions: Tensor | list[Tensor]) -> Interval:
 
 
 def _span_interval(split: Split, predictions: Tensor | list[Tensor]) -> Interval:
-    """Return the interval of the spans' F1: a ratio of sums, both over sentences."""
+    """Return the interval of the spans' F1: a ratio of sums, both over sentences.
+
+    Without a labelled or predicted span nothing is known of it.
+    """
     counts = count_spans(predictions, split.labels, split.classes)
     below = counts.predicted + counts.labelled
+    if int(below.sum()) == 0:
+        return Interval(0.0, 1.0, 0.95, f"no span in {len(below)} sentences")
     groups = _enough(split.groups)
     return bootstrap_interval(2 * counts.right.numpy(), below.numpy(), groups=groups)
 

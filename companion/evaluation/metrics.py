@@ -197,7 +197,10 @@ def metric_values(
     Reference: brodersen2010balanced (balanced accuracy); hanley1982meaning (AUC)
     """
     errors, sizes = item_errors(task, predictions, labels, classes=classes)
-    if int(sizes.sum()) == 0:
+    is_labelled = int(sizes.sum()) > 0
+    if task == "spans":  # sentences without any span are labelled too
+        is_labelled = any(bool((row != IGNORE_LABEL).any()) for row in labels)
+    if not is_labelled:
         checks.fail(
             "evaluation", got="no label", expected="at least one", do="evaluate on labelled items"
         )

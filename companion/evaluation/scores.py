@@ -17,7 +17,7 @@ from companion.evaluation.intervals import Interval
 from companion.evaluation.main_intervals import main_interval
 from companion.evaluation.metrics import item_errors, main_metric, metric_values
 from companion.heads import Model
-from companion.splits import Split, TestSplit, as_boxes, as_class_ids
+from companion.splits import IGNORED, Split, TestSplit, as_boxes, as_class_ids
 
 __all__ = [
     "Predictions",
@@ -240,7 +240,18 @@ def _checked_predictions(
     num_classes = len(split.classes)
     if split.task == "detection":
         return as_boxes("predictions", predictions, num_classes=num_classes, with_scores=True)
-    return as_class_ids("predictions", predictions, task=split.task, num_classes=num_classes)
+    checked = as_class_ids("predictions", predictions, task=split.task, num_classes=num_classes)
+    if split.task in ("tokens", "spans"):
+        for name, row, truth in zip(split.ids, checked, split.labels, strict=False):
+            is_none = row == IGNORED
+            if bool(is_none.any()) and bool((truth[: len(row)] != IGNORED)[is_none].any()):
+                checks.fail(
+                    f"predictions of {name!r}",
+                    got=f"{IGNORED} (none) for a labelled token",
+                    expected="a class for each labelled token",
+                    do="predict one of the classes",
+                )
+    return checked
 
 
 def majority_baseline(train: Split, split: Split | TestSplit, *, reading: str = "") -> Scores:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
@@ -35,7 +36,7 @@ class Slice:
 
 
 def error_slices(scores: Scores, slices: Sequence[Hashable]) -> list[Slice]:
-    """Return the main metric on parts of the items, the worst part first.
+    """Return the main metric on parts of the items, the worst part first; last those without it.
 
     Args:
         scores: of an evaluation.
@@ -60,7 +61,11 @@ def error_slices(scores: Scores, slices: Sequence[Hashable]) -> list[Slice]:
         part = _slice(scores, str(name), errors[held], sizes[held])
         found.append(_with_span_f1(scores, part, held) if scores.task == "spans" else part)
     sign = -1 if scores.metric == "cer" else 1
-    return sorted(found, key=lambda row: (sign * row.value, row.name))
+
+    def rank(row: Slice) -> tuple[float, str]:
+        return (math.inf if math.isnan(row.value) else sign * row.value), row.name
+
+    return sorted(found, key=rank)
 
 
 def _slice(scores: Scores, name: str, errors: Tensor, sizes: Tensor) -> Slice:

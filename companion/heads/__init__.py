@@ -14,7 +14,14 @@ from companion import checks, runtime
 from companion.backbones import Backbone
 from companion.heads.base import Head
 from companion.heads.detection import DetectionHead, OneStageHead, TwoStageHead, detection_head
-from companion.heads.linear import CTCHead, LinearHead, SpanHead, TokenHead, masked_mean
+from companion.heads.linear import (
+    CTCHead,
+    LinearHead,
+    SpanHead,
+    TokenHead,
+    masked_mean,
+    pool_positions,
+)
 from companion.splits import TASKS, Split
 
 __all__ = [
@@ -31,6 +38,7 @@ __all__ = [
     "build_head",
     "head_for",
     "masked_mean",
+    "pool_positions",
 ]
 
 HEADS: dict[str, Callable[[int, int], Head]] = {

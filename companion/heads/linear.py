@@ -10,7 +10,15 @@ from companion import checks
 from companion.batches import IGNORE_LABEL
 from companion.heads.base import Head
 
-__all__ = ["POOLINGS", "CTCHead", "LinearHead", "SpanHead", "TokenHead", "masked_mean"]
+__all__ = [
+    "POOLINGS",
+    "CTCHead",
+    "LinearHead",
+    "SpanHead",
+    "TokenHead",
+    "masked_mean",
+    "pool_positions",
+]
 
 POOLINGS = ("mean", "cls")
 """One vector of a sequence: the mean over its real positions, or the first position."""
@@ -59,9 +67,7 @@ class LinearHead(_OneLayer):
 
     def pool(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return one vector an item, (batch, feature_dim)."""
-        if features.dim() == 2:
-            return features
-        return features[:, 0] if self.pooling == "cls" else masked_mean(features, mask)
+        return pool_positions(features, mask, pooling=self.pooling)
 
     def losses(
         self,
@@ -182,6 +188,22 @@ def _num_frames(logits: Tensor, mask: Tensor | None) -> Tensor:
     if mask is None:
         return torch.full((len(logits),), logits.shape[1], dtype=torch.long)
     return mask.sum(dim=1)
+
+
+def pool_positions(features: Tensor, mask: Tensor | None, *, pooling: str) -> Tensor:
+    """Return one vector an item.
+
+    Args:
+        features: (batch, feature_dim) or (batch, positions, feature_dim).
+        mask: which positions are real, (batch, positions), bool; `None` if all are.
+        pooling: one of `POOLINGS`.
+
+    Returns:
+        (batch, feature_dim).
+    """
+    if features.dim() == 2:
+        return features
+    return features[:, 0] if pooling == "cls" else masked_mean(features, mask)
 
 
 def masked_mean(features: Tensor, mask: Tensor | None) -> Tensor:

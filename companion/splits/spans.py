@@ -51,12 +51,16 @@ def read_spans(labels: Sequence[int], classes: Sequence[str]) -> list[tuple[str,
     Returns:
         Type, first token, and the token behind the last, of each span, in the order they begin.
 
+    Raises:
+        CompanionError: a label that is no class, such as -100 (none).
+
     Reference: tjongkimsang2000introduction, sec. 4 (evaluation)
 
     Example:
         >>> read_spans([1, 2, 0, 2], ["O", "B-place", "I-place"])
         [('place', 0, 2), ('place', 3, 4)]
     """
+    _check_ids(labels, len(classes))
     spans: list[tuple[str, int, int]] = []
     open_type, start = None, 0
     for position, label in enumerate([*labels, None]):
@@ -68,3 +72,15 @@ def read_spans(labels: Sequence[int], classes: Sequence[str]) -> list[tuple[str,
             spans.append((open_type, start, position))
         open_type, start = (None if name == "O" else name[2:]), position
     return spans
+
+
+def _check_ids(labels: Sequence[int], num_classes: int) -> None:
+    """Refuse labels that are no classes: a negative one would be counted from the end."""
+    wrong = [int(label) for label in labels if not 0 <= label < num_classes]
+    if wrong:
+        checks.fail(
+            "labels of spans",
+            got=wrong[0],
+            expected=f"0..{num_classes - 1} for {num_classes} classes",
+            do="leave out the tokens that carry no label",
+        )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from companion import checks, layer_groups, objectives, runtime
-from companion.batches import Batch, BatchSource
+from companion.batches import Batch, BatchSource, by_length
 from companion.strategies import Phase
 from companion.training.features import compute_features
 from companion.training.order import epoch_batches, split_order
@@ -223,7 +223,7 @@ class PhaseLoop:
         self.run.model.eval()
         total = 0.0
         size = self.run.model.backbone.eval_batch_size
-        for indices in torch.split(torch.arange(len(self.val)), size):
+        for indices in torch.split(by_length(self.val), size):
             total += self._losses(self.val.batch(indices).to(self.device)).sum().item()
         self.module = module
         layer_groups.set_modes_(self.run.model, freeze_batch_norm=self.run.recipe.freeze_batch_norm)

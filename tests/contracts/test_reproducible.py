@@ -42,7 +42,7 @@ def test_killed_at_random_steps_and_resumed_ends_bit_equal():
     done = subprocess.run(script, capture_output=True, text=True, env=ONE_THREAD, timeout=540)
     assert done.returncode == 0, done.stderr[-2000:]
     outcomes = json.loads(done.stdout.splitlines()[-1])
-    assert set(outcomes) == {"image", "text", "audio", "boxes"}
+    assert set(outcomes) == {"image", "text", "words", "audio", "boxes"}
     for name, outcome in outcomes.items():
         assert outcome["kills"] == [{"killed_by": signal.SIGKILL}] * 4, name
         assert outcome["last"]["resumed_at"], name
@@ -126,7 +126,7 @@ def test_two_processes_reach_the_result_of_one(boxes):
     launch += ["--dynamo_backend", "no", "--main_process_port", "0"]
     one, two = _outcome([sys.executable]), _outcome(launch)
     assert (one["num_processes"], two["num_processes"]) == (1, 2)
-    names = {"text probe", "text full", "text l2_sp", "text lora", "image probe"}
+    names = {"text probe", "text full", "text l2_sp", "text lora", "words full", "image probe"}
     near = {"boxes probe", "boxes full", "proposals full"}
     assert set(one["runs"]) == names | near
     for name, run in one["runs"].items():

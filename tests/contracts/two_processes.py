@@ -24,6 +24,7 @@ RUNS = (
     ("text", "full"),
     ("text", "l2_sp"),
     ("text", "lora"),
+    ("words", "full"),
     ("image", "probe"),
     ("boxes", "probe"),
     ("boxes", "full"),
