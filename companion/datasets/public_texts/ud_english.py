@@ -71,8 +71,9 @@ CARD = DatasetCard(
     "test (2,077) the test set. Words are those of the syntax: \"don't\" is do and n't. Lines that "
     "only say what was written together, and words that are not in the text, are skipped. A group "
     "is a document; the id of a sentence begins with its kind (answers, email, newsgroup, reviews, "
-    "weblog). Short sentences, such as thanks, are in several parts. Encoders that were pretrained "
-    "on the web may have read these texts.",
+    "weblog). Short sentences, such as thanks, are in several parts. One sentence of test is cut "
+    "into 337 pieces by BERT's tokenizer: load encoders with max_length=384. Encoders that were "
+    "pretrained on the web may have read these texts.",
 )
 
 _PARTS = {"pool": 0, "val_pool": 1, "test": 2}
