@@ -193,7 +193,7 @@ def instance(what: str, value: object, kind: type) -> None:
     if not isinstance(value, kind):
         fail(
             what,
-            got=f"{value!r:.60}, a {type(value).__name__}",
+            got=f"{' '.join(repr(value).split()):.60}, a {type(value).__name__}",
             expected=f"a {kind.__name__}",
             do=f"pass the {kind.__name__} itself",
         )

@@ -76,7 +76,7 @@ def refuse_path(card: DatasetCard, path: Path | None) -> None:
             f"path of the dataset {card.name!r}",
             got=f"'{path}'",
             expected="None: this dataset knows where it lies",
-            do="leave it out, or load your own images with the dataset 'folder'",
+            do="leave it out; your own data are the datasets 'folder', 'boxes' and 'table'",
         )
 
 

@@ -14,6 +14,7 @@ import os
 import unicodedata
 import warnings
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -115,7 +116,7 @@ def unpacked(archive: Path) -> Path:
     try:
         with zipfile.ZipFile(archive) as content, runtime.atomic_directory(folder) as temporary:
             content.extractall(temporary)
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
         checks.fail(
             f"file {archive}",
             got=str(error),
