@@ -53,18 +53,7 @@ def add_parser(commands: Any) -> None:
     )
     add("--backbone", help="default: glyphnet; for boxes spotnet, for texts minilm")
     add("--image-size", type=int, metavar="PIXELS", help="side of the images (default: its own)")
-    add("--text-column", metavar="NAME", help="column of the texts (default: text)")
-    add("--label-column", metavar="NAME", help="column of their classes (default: label)")
-    add(
-        "--repair",
-        action="store_true",
-        help="read spans that begin with I- as if with B- (default: stop there)",
-    )
-    add(
-        "--leave-out",
-        action="store_true",
-        help="leave out texts with two labels or in two parts (default: stop there)",
-    )
+    _add_of_tables(parser)
     add(
         "--strategies",
         nargs="+",
@@ -82,15 +71,23 @@ def add_parser(commands: Any) -> None:
     )
     add("--epochs", type=int, help="passes over the items (default: the recipe's; for texts 4)")
     add("--min-steps", type=int, help="fewest optimizer steps (default: the recipe's)")
-    add(
-        "--learning-rate",
-        type=float,
-        help="of a whole network (default: the recipe's; for texts 5e-5)",
-    )
+    rate = "of a whole network (default: the recipe's; for texts 5e-5)"
+    add("--learning-rate", type=float, help=rate)
     add("--balanced", action="store_true", help="weigh rare classes as much as common ones")
     add("--device", help="such as cpu or cuda (default: the best there is)")
     add("--out", default="finetuned", metavar="DIR", help="where to write (default: finetuned)")
     parser.set_defaults(run=run)
+
+
+def _add_of_tables(parser: argparse.ArgumentParser) -> None:
+    """Add the options of tables of texts."""
+    add = parser.add_argument
+    add("--text-column", metavar="NAME", help="column of the texts (default: text)")
+    add("--label-column", metavar="NAME", help="column of their classes (default: label)")
+    repair = "read spans that begin with I- as if with B- (default: stop there)"
+    add("--repair", action="store_true", help=repair)
+    leave_out = "leave out texts with two labels or in two parts (default: stop there)"
+    add("--leave-out", action="store_true", help=leave_out)
 
 
 def run(options: argparse.Namespace) -> int:
