@@ -22,6 +22,7 @@ from benchmarks import (  # noqa: E402
     detection_training,
     growth,
     imports,
+    text_training,
     training_loops,
 )
 from companion.runtime import versions  # noqa: E402
@@ -34,9 +35,10 @@ QUESTIONS: dict[str, Callable[[int], str]] = {
     "growth": growth.report,
     "detection_scores": detection_scores.report,
     "detection_training": detection_training.report,
+    "text_training": text_training.report,
 }
 LEAST_ROUNDS = 5
-MINUTES = 12
+MINUTES = 20
 QUIET = 0.5
 
 

@@ -112,13 +112,7 @@ def export_onnx(
     checks.instance("model", model, Model)
     checks.instance("inputs", inputs, Tensor)
     checks.finite_positive("tolerance", tolerance)
-    if model.backbone.card.modality == "language":
-        checks.fail(
-            "model",
-            got=f"{model.backbone.name!r}, whose inputs are texts with a mask",
-            expected="a model whose inputs have no mask, such as one of images",
-            do="keep it with companion.model_files.save_model",
-        )
+    _refuse_texts(model)
     if not isinstance(path, (str, Path)) or Path(path).suffix != ".onnx":
         checks.fail(
             "path", got=repr(path), expected="a file name that ends in .onnx", do="name one"
@@ -145,6 +139,17 @@ def export_onnx(
     content = _graph(network, inputs.cpu(), facts)
     _check_equal(network, content, inputs.cpu(), tolerance)
     return load_onnx(runtime.atomic_write(path, content))
+
+
+def _refuse_texts(model: Model) -> None:
+    """Refuse a model of texts: the graph would not be given their mask."""
+    if model.backbone.card.modality == "language":
+        checks.fail(
+            "model",
+            got=f"{model.backbone.name!r}, whose inputs are texts with a mask",
+            expected="a model whose inputs have no mask, such as one of images",
+            do="keep it with companion.model_files.save_model",
+        )
 
 
 def load_onnx(path: str | Path) -> OnnxModel:

@@ -47,7 +47,14 @@ class ImagePrepare:
 
     def __call__(self, split: Split, augment: Augmentation | None) -> BatchSource:
         """Return the split's images in the form that the encoder takes."""
-        labels = torch.as_tensor(split.labels)
+        if not isinstance(split.labels, Tensor):
+            checks.fail(
+                f"task of split {split.name!r}",
+                got=repr(split.task),
+                expected="'classification', one class an image",
+                do="load a backbone that was made for this task",
+            )
+        labels = split.labels
         if isinstance(split.inputs, Tensor):
             pieces = [self.preprocess(piece) for piece in torch.split(split.inputs, 1024)]
             return TensorSource(torch.cat(pieces), labels, augment)

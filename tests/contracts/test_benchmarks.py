@@ -25,10 +25,13 @@ from benchmarks import (  # noqa: E402
     peers,
     run,
     tasks,
+    text_training,
     timing,
     training_loops,
 )
+from companion.backbones.bert import bert_backbone, tiny_tokenizer  # noqa: E402
 from companion.heads import build_head  # noqa: E402
+from companion.registry import BackboneCard  # noqa: E402
 
 OTHERS = [peer for peer in peers.NAMES if peer != "leanest"]
 LIBRARY_OF = {"with_lightning": "lightning", "with_fastai": "fastai"}
@@ -122,6 +125,67 @@ def test_both_ways_train_the_same_detector(monkeypatch):
     begun = _weights(nn.ModuleList([detection_training.start().encoder, head.detector.head]))
     assert (first - begun).abs().max() > 1e-3
     assert torch.allclose(first, second, rtol=0, atol=1e-4)
+
+
+def _tiny_encoder():
+    """A small encoder of texts without dropout, whose draws each trainer makes for itself."""
+    config = {
+        "vocab_size": tiny_tokenizer().get_vocab_size(),
+        "hidden_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+        "max_position_embeddings": 64,
+        "hidden_dropout_prob": 0.0,
+        "attention_probs_dropout_prob": 0.0,
+    }
+    card = BackboneCard("tiny", "tiny", "language", 16, "MIT", "tests")
+    return bert_backbone(
+        card, config, tiny_tokenizer(), weights=None, seed=0, max_length=64, pooling="mean"
+    )
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("strategy", text_training.STRATEGIES)
+def test_trainer_and_fit_train_the_same_encoder_of_texts(strategy, monkeypatch, capfd):
+    monkeypatch.setattr(text_training, "NUM_TEXTS", 64)
+    monkeypatch.setattr(text_training, "LEARNING_RATE", 1e-3)
+    splits = text_training.short_texts()
+    assert (len(splits.train), splits.val) == (64, None)
+    found = [
+        _weights(train(_tiny_encoder(), splits, strategy)) for train in text_training.WAYS.values()
+    ]
+    for first, second in (found[:2], found[2:]):
+        assert torch.allclose(first, second, rtol=0, atol=1e-5)
+    assert (found[0] - found[2]).abs().max() > 1e-4  # other items met in a batch
+    begun = _weights(_tiny_encoder().encoder)
+    assert strategy == "lora" or (found[0][: len(begun)] - begun).abs().max() > 1e-3
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_both_ways_tell_the_libraries_apart_by_a_frozen_encoder(monkeypatch):
+    monkeypatch.setattr(text_training, "NUM_TEXTS", 32)
+    splits = text_training.short_texts()
+    regression, model = (train(_tiny_encoder(), splits) for train in text_training.PROBES.values())
+    assert regression.coef_.shape == (1, 16)
+    assert model.head.linear.weight.shape == (2, 16)
+
+
+def test_the_texts_are_real_short_and_all_different():
+    splits = text_training.short_texts()
+    texts = list(splits.train.inputs)
+    assert len(set(texts)) == len(texts) == 256
+    assert splits.train.class_counts() == {"numpy": 128, "torch": 128}
+    assert all(len(text.split()) in text_training.NUM_WORDS for text in texts)
+
+
+def test_the_verdict_on_texts_is_the_worse_of_two_pairs():
+    trainer, fit, grouped_trainer, grouped_fit = text_training.WAYS
+    found = {trainer: _seconds(2.0), fit: _seconds(1.8)}
+    found |= {grouped_trainer: _seconds(1.0), grouped_fit: _seconds(0.99)}
+    assert "met: 0.900, by length 0.990." in text_training._verdict(found)
+    found[grouped_fit] = _seconds(1.1)
+    assert "MISSED: 0.900, by length 1.100." in text_training._verdict(found)
 
 
 def test_ten_times_the_data_are_ten_times_the_steps():
@@ -219,7 +283,7 @@ def test_starting_python_takes_time():
 
 
 def test_each_question_takes_the_rounds():
-    assert len(run.QUESTIONS) == 7
+    assert len(run.QUESTIONS) == 8
     for ask in run.QUESTIONS.values():
         inspect.signature(ask).bind(5)
 

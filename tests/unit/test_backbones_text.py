@@ -229,6 +229,12 @@ def test_pictures_are_refused_and_augmentation_too():
         tiny().prepare(texts_of(["we", "saw"]), augment=object())
 
 
+def test_a_backbone_of_pictures_refuses_sentences(words):
+    backbone = load_backbone("glyphnet", pretrained=False)
+    with pytest.raises(CompanionError, match=r"task of split 'train': got 'spans'; expected 'cl"):
+        fit(backbone, words.splits, recipe=Recipe(epochs=1, min_steps=2))
+
+
 # --- the backbone --------------------------------------------------------------------------------
 
 

@@ -15,6 +15,7 @@ from companion.heads import (
     LinearHead,
     Model,
     OneStageHead,
+    SpanHead,
     TokenHead,
     build_head,
     masked_mean,
@@ -120,7 +121,8 @@ def test_build_head_knows_the_task_and_is_seeded(case):
     ]
     assert torch.equal(matrices[0], matrices[1])
     assert not torch.equal(matrices[0], matrices[2])
-    kinds = {"classification": LinearHead, "ctc": CTCHead, "detection": OneStageHead}
+    kinds = {"classification": LinearHead, "ctc": CTCHead, "spans": SpanHead}
+    kinds["detection"] = OneStageHead
     assert type(head) is kinds[case.splits.train.task]
     assert head.task == case.splits.train.task
 
