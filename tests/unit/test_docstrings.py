@@ -171,7 +171,9 @@ def test_what_was_read_is_kept_until_the_source_changes(made, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "content", [b"no gzip", gzip.compress(b"[[1,"), gzip.compress(b"[[1, 2]]"), gzip.compress(b"3")]
+    "content",
+    [b"no gzip", gzip.compress(b"[[1,"), gzip.compress(b"[[1, 2]]"), gzip.compress(b"3")],
+    ids=["no gzip", "cut", "short rows", "no rows"],
 )
 def test_a_broken_copy_is_read_anew(made, content):
     before = load_docstrings("madeup")
