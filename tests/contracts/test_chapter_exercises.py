@@ -11,7 +11,7 @@ import pytest
 from companion import exercises
 from companion.exercises import framework
 
-FRAMEWORK = {"__init__", "answers", "framework", "misconceptions"}
+FRAMEWORK = {"__init__", "answers", "framework", "misconceptions", "verdicts"}
 FOLDER = Path(framework.__file__).parent
 MODULES = [*FOLDER.glob("*.py"), *(path.parent for path in FOLDER.glob("*/__init__.py"))]
 CHAPTERS = sorted(path.stem for path in MODULES if path.stem not in FRAMEWORK)
