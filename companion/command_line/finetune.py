@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from companion import checks, runtime
 from companion.checks import CompanionError
 from companion.command_line.boxes import naming_a_damaged_zip
-from companion.command_line.kinds import CLASSES, Kind, kind_of, recognise
+from companion.command_line.kinds import BOXES, CLASSES, Kind, kind_of, recognise
 from companion.command_line.notes import telling_warnings
 
 if TYPE_CHECKING:
@@ -105,7 +105,9 @@ def run(options: argparse.Namespace) -> int:
     check_writable(out)
     _check_options(options, kind)
     backbone = load_backbone(options.backbone or kind.backbone, image_size=options.image_size)
-    with telling_warnings(), naming_a_damaged_zip(Path(options.folder)):
+    archive = Path(options.folder)
+    naming = naming_a_damaged_zip(archive) if kind is BOXES else contextlib.nullcontext()
+    with telling_warnings(), naming:
         splits = _splits(options, kind)
     kind = kind_of(splits)
     _check_balanced(options, kind)

@@ -172,7 +172,8 @@ def recognise(name: str) -> Kind:
     from companion.datasets.tables import recognise as holds_texts
 
     path = Path(name).expanduser()
-    if path.is_dir() and holds_boxes(path):
+    is_of_boxes = path.is_file() and path.suffix.lower() in (".json", ".xml", ".yaml", ".zip")
+    if is_of_boxes or (path.is_dir() and holds_boxes(path)):
         return BOXES
     if holds_texts(path):
         return TEXTS

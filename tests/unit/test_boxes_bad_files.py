@@ -32,7 +32,7 @@ from companion.boxes import (
 )
 from companion.boxes.texts import is_label, read_listed, readable, reason
 from companion.checks import CompanionError
-from companion.command_line import finetune, main
+from companion.command_line import kinds, main
 
 
 def reported(root, **options):
@@ -579,8 +579,8 @@ def test_a_zip_that_is_damaged_within_is_named(tmp_path, capsys, monkeypatch):
     for words in (["boxes", "check", archive], ["finetune", archive, "--device", "cpu"]):
         monkeypatch.chdir(tmp_path)
         assert main(words) == 1
-        assert "in.zip: got a damaged file (Error -3" in capsys.readouterr().err
-    assert finetune._kind(archive) is finetune.BOXES
+        assert "in.zip: got Error -3 while decompressing" in capsys.readouterr().err
+    assert kinds.recognise(archive) is kinds.BOXES
 
 
 @pytest.mark.parametrize("command", [["boxes", "check"], ["finetune", "--device", "cpu"]])
