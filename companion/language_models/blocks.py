@@ -69,8 +69,6 @@ def pack_blocks(rows: Sequence[Sequence[int]], *, length: int, end: int, padding
 
     Raises:
         CompanionError: no rows, or a length below 1.
-
-    Reference: radford2019language, sec. 2 (documents with end marks as one stream)
     """
     checks.non_empty("rows", rows, do="pass at least one text")
     checks.positive_int("length", length)

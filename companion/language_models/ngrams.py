@@ -9,7 +9,7 @@ histories $c$ counts occurrences; for shorter ones $c(hw)$ counts how many diffe
 before $hw$: a token that follows one word only is no likely guess after another. Below the
 single tokens lies the uniform distribution, so that nothing has probability zero.
 
-Reference: kneser1995improved, eq. 6 to 8; chen1999empirical, sec. 2.7 (interpolated)
+Reference: kneser1995improved; chen1999empirical, sec. 2.7
 """
 
 from __future__ import annotations

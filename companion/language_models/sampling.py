@@ -79,7 +79,7 @@ def keep_nucleus(logits: Tensor, p: float) -> Tensor:
     Raises:
         CompanionError: it is not above 0 and at most 1.
 
-    Reference: holtzman2020curious, eq. 2
+    Reference: holtzman2020curious, sec. 3.1
     """
     if checks.fraction("p", p) == 0:
         checks.fail("p", got=p, expected="above 0", do="pass 0.9, or use greedy decoding")
