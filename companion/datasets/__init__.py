@@ -12,12 +12,14 @@ from companion.datasets import (
     bccd_cells,
     boxes_folder,
     digits,
+    docstring_library,
     fashion_mnist,
     folder,
     glyphs,
     medmnist,
     omniglot,
     pets,
+    public_texts,
     scenes,
     smears,
 )
@@ -81,3 +83,13 @@ register_dataset(smears.SMEAR_CELLS, smears.load_cells)
 register_dataset(bccd_cells.CARD, bccd_cells.load, files=bccd_cells.FILES)
 register_dataset(medmnist.BLOOD, medmnist.load_blood)
 register_dataset(medmnist.PNEUMONIA, medmnist.load_pneumonia)
+register_dataset(
+    public_texts.polarity.CARD, public_texts.polarity.load, files=public_texts.polarity.FILES
+)
+register_dataset(
+    public_texts.wnut17.CARD, public_texts.wnut17.load, files=public_texts.wnut17.FILES
+)
+register_dataset(
+    public_texts.ud_english.CARD, public_texts.ud_english.load, files=public_texts.ud_english.FILES
+)
+register_dataset(docstring_library.CARD, docstring_library.load)
