@@ -99,7 +99,7 @@ class Vocabulary:
         Raises:
             CompanionError: no permission, or no room.
         """
-        return runtime.atomic_write(path, self.tokenizer.to_str(pretty=True))
+        return runtime.atomic_write(path, self.tokenizer.to_str())
 
 
 @dataclass(frozen=True)
