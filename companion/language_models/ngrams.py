@@ -149,8 +149,8 @@ def fit_ngrams(texts: Sequence[str], vocabulary: Codec, *, order: int = 3) -> NG
             do="choose a lower order, or a smaller vocabulary",
         )
     rows = [vocabulary.encode(text) for text in check_texts(texts)]
-    grams = np.concatenate([_grams(row, order, vocabulary.end) for row in rows])
-    keys, values = np.unique(_keys(grams, size), return_counts=True)
+    found = [_keys(_grams(row, order, vocabulary.end), size) for row in rows]
+    keys, values = np.unique(np.concatenate(found), return_counts=True)
     levels = [_count(keys, values, size)]
     for length in range(order - 1, 0, -1):
         # Of the different longer ones, how many end in each shorter one.

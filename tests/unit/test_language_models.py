@@ -153,6 +153,16 @@ def test_neighbours_padding_and_mode_change_nothing(monkeypatch):
             assert torch.allclose(row, expected, rtol=1e-4)
 
 
+def test_one_pass_holds_so_many_positions(monkeypatch):
+    """Long and short windows are not padded to each other beyond what one pass may hold."""
+    monkeypatch.setattr(model, "POSITIONS_AT_ONCE", 12)
+    lengths = [3, 9, 1, 4, 4, 16, 2]
+    pieces = [(i, cut_windows(n, length=16, stride=16)[0]) for i, n in enumerate(lengths)]
+    groups = list(model._alike(pieces))
+    found = [[lengths[number] for number, _ in group] for group in groups]
+    assert found == [[1, 2, 3], [4, 4], [9], [16]]
+
+
 def test_token_nats_ignores_what_has_no_label():
     subject = tiny_model()
     inputs = torch.tensor([[0, 5, 6], [0, 7, 1]])

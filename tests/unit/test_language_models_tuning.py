@@ -132,6 +132,7 @@ def test_lora_trains_its_factors_alone(tmp_path):
         f"transformer.h.{i}.attn.{name}" for i in (0, 1) for name in ("c_attn", "c_proj")
     ]
     assert torch.equal(model.score(TEXTS[:1])[0], start)
+    assert model.network.transformer.h[0].attn.c_attn.scaling == {"default": 2.0}
     trained = {n for n, p in model.network.named_parameters() if p.requires_grad}
     assert len(trained) == 8
     assert all("lora_" in name for name in trained)
