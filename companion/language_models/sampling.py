@@ -109,7 +109,8 @@ def generate(
 
     Args:
         model: the model.
-        prompt: how the text begins; an empty one starts a document.
+        prompt: how the text begins; an empty one starts a document, and of one that is longer than
+            the context the end is read.
         max_tokens: tokens of the longest continuation; it stops earlier at an end mark.
         num_samples: how many continuations.
         greedy: take the most probable token each time; the other options then change nothing.
