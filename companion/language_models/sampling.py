@@ -62,7 +62,7 @@ def keep_top_k(logits: Tensor, k: int) -> Tensor:
     Raises:
         CompanionError: it is no positive integer.
 
-    Reference: fan2018hierarchical, sec. 5.4
+    Reference: fan2018hierarchical
     """
     count = min(checks.positive_int("k", k), logits.shape[-1])
     last = logits.topk(count, dim=-1).values[..., -1:]
