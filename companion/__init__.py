@@ -66,6 +66,7 @@ _MODULES = (
     "strategies",
     "training",
     "optimisation",
+    "language_models",
     "embedding",
     "exporting",
     "fewshot",
